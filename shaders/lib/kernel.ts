@@ -1,0 +1,103 @@
+/**
+ * What a kernel is: WGSL text plus the list of what it binds. The declarations of bindings and uniforms are written
+ * from that list, so the shader and the code that calls it cannot disagree.
+ */
+
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+
+export { wgsl };
+
+export type Access = 'read' | 'write' | 'update'; // update: reads its old value and writes the new one
+export type ElementType = 'f32' | 'u32' | 'i32' | 'vec4f';
+export type UniformType = 'u32' | 'i32' | 'f32';
+
+export interface Binding {
+  readonly name: string;
+  readonly access: Access;
+  readonly type: ElementType;
+}
+
+export interface Kernel {
+  /** Family, then variant: unique for its WGSL text; the key of the pipeline cache and the label in errors. */
+  readonly id: string;
+  readonly bindings: readonly Binding[];
+  readonly uniforms: Readonly<Record<string, UniformType>>;
+  readonly wgsl: string;
+  readonly subgroups: boolean;
+}
+
+export type VariantValue = string | number | boolean;
+
+export interface KernelDescription<V extends object = object> {
+  readonly name: string;
+  /** What distinguishes this member of the family; part of the id. */
+  readonly variant?: V;
+  readonly reads?: Readonly<Record<string, ElementType>>;
+  readonly writes?: Readonly<Record<string, ElementType>>;
+  readonly updates?: Readonly<Record<string, ElementType>>;
+  readonly uniforms?: Readonly<Record<string, UniformType>>;
+  /** Uses subgroup operations: needs the device feature `subgroups`. */
+  readonly subgroups?: boolean;
+  /** Functions and the entry point `main`. Uniforms are read as `u.name`. */
+  readonly code: string;
+}
+
+/** Completes a kernel's WGSL with its declarations. Bindings are numbered reads, writes, updates, then uniforms. */
+export function kernel<V extends object>(description: KernelDescription<V>): Kernel {
+  const { name, variant, reads = {}, writes = {}, updates = {}, uniforms = {}, subgroups = false, code } = description;
+  const bindings: Binding[] = [
+    ...Object.entries(reads).map(([n, type]): Binding => ({ name: n, access: 'read', type })),
+    ...Object.entries(writes).map(([n, type]): Binding => ({ name: n, access: 'write', type })),
+    ...Object.entries(updates).map(([n, type]): Binding => ({ name: n, access: 'update', type })),
+  ];
+  const declarations = bindings.map(
+    (b, i) =>
+      `@group(0) @binding(${i}) var<storage, ${b.access === 'read' ? 'read' : 'read_write'}> ${b.name}: array<${b.type}>;`,
+  );
+  const fields = Object.entries(uniforms);
+  if (fields.length > 0) {
+    declarations.push(
+      `struct Uniforms { ${fields.map(([n, t]) => `${n}: ${t}`).join(', ')} }`,
+      `@group(0) @binding(${bindings.length}) var<uniform> u: Uniforms;`,
+    );
+  }
+  const suffix = variant
+    ? Object.entries(variant)
+        .map(([k, v]) => `${k}=${v}`)
+        .join(',')
+    : '';
+  return {
+    id: suffix ? `${name}(${suffix})` : name,
+    bindings,
+    uniforms,
+    subgroups,
+    wgsl: `${subgroups ? 'enable subgroups;\n' : ''}${declarations.join('\n')}\n${code}`,
+  };
+}
+
+/** Threads a workgroup of the plain one-thread-an-element kernels. */
+export const WORKGROUP = 64;
+
+/**
+ * `elementIndex(...)`: the flat index of a thread when a one-dimensional launch was folded into two dimensions to stay under
+ * 65535 workgroups an axis (`foldWorkgroups`).
+ */
+export const elementIndex = `
+fn elementIndex(group: vec3u, groups: vec3u, local: u32) -> u32 {
+  return (group.y * groups.x + group.x) * ${WORKGROUP}u + local;
+}`;
+
+/** The arguments that `elementIndex` needs, as entry-point parameters. */
+export const elementArguments =
+  '@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32';
+
+/** Entry point of a kernel that runs `body` once for each `i` below `u.count`. */
+export function elementwise(body: string): string {
+  return `${elementIndex}
+@compute @workgroup_size(${WORKGROUP})
+fn main(${elementArguments}) {
+  let i = elementIndex(group, groups, local);
+  if (i >= u.count) { return; }
+  ${body}
+}`;
+}

@@ -1,0 +1,67 @@
+/** WebGPU for Node: the npm package `webgpu` (Dawn). Browsers and Deno bring their own. */
+
+import { existsSync } from 'node:fs';
+import { HysparkError } from '../errors.ts';
+
+/** Software adapters by name, as Vulkan driver files in the places where Debian puts them. */
+const DRIVER_FILES: Record<string, readonly string[]> = {
+  lavapipe: ['/usr/share/vulkan/icd.d/lvp_icd.json', '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json'],
+  swiftshader: ['/usr/lib/chromium/vk_swiftshader_icd.json', '/usr/lib64/chromium/vk_swiftshader_icd.json'],
+};
+
+export const NAMED_ADAPTERS = Object.keys(DRIVER_FILES);
+
+let instance: GPU | undefined;
+
+/**
+ * Opens Dawn once a process.
+ * @param adapter `lavapipe` or `swiftshader` picks that driver; `VK_DRIVER_FILES`, when already set, wins over the default choice.
+ * @param toggles Dawn toggles, e.g. `enable-dawn-features=vulkan_enable_f16_on_nvidia`.
+ */
+export async function openDawn(adapter: string | undefined, toggles: readonly string[] = []): Promise<GPU> {
+  if (adapter !== undefined) selectDriver(adapter);
+  // Mesa complains on stderr when this is unset.
+  process.env.XDG_RUNTIME_DIR ??= '/tmp';
+  if (instance) return instance;
+  let dawn: { create(options: string[]): GPU; globals: object };
+  try {
+    dawn = (await import(/* @vite-ignore */ 'webgpu' as string)) as typeof dawn;
+  } catch (cause) {
+    throw new HysparkError('no-adapter', {
+      doing: 'Loading WebGPU for Node',
+      advice: 'Install the npm package "webgpu" (npm install webgpu); it carries Dawn for Linux, macOS and Windows',
+      cause,
+    });
+  }
+  Object.assign(globalThis, dawn.globals);
+  instance = dawn.create(['enable-dawn-features=allow_unsafe_apis', ...toggles]);
+  return instance;
+}
+
+function selectDriver(adapter: string): void {
+  const candidates = DRIVER_FILES[adapter];
+  if (!candidates) {
+    throw new HysparkError('bad-argument', {
+      doing: 'Choosing an adapter',
+      got: `"${adapter}"`,
+      need: `one of ${NAMED_ADAPTERS.join(', ')}`,
+    });
+  }
+  const file = candidates.find((path) => existsSync(path));
+  if (!file) {
+    const packages = adapter === 'lavapipe' ? 'mesa-vulkan-drivers (24 or newer)' : 'chromium';
+    throw new HysparkError('no-adapter', {
+      doing: `Choosing the adapter "${adapter}"`,
+      got: 'no driver file',
+      advice: `Install Debian's package ${packages}`,
+    });
+  }
+  if (instance && process.env.VK_DRIVER_FILES !== file) {
+    throw new HysparkError('bad-state', {
+      doing: `Choosing the adapter "${adapter}"`,
+      got: 'another driver already loaded by this process',
+      advice: 'Start a new process for each adapter',
+    });
+  }
+  process.env.VK_DRIVER_FILES = file;
+}

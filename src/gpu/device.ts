@@ -1,0 +1,203 @@
+/** A GPU device: opened once, with pipelines cached, failures turned into typed errors and creations counted. */
+
+import type { Kernel } from '../../shaders/lib/kernel.ts';
+import { HysparkError } from '../errors.ts';
+import { type AdapterReport, describeAdapter, REQUESTED_LIMITS, runtimeName } from './adapter.ts';
+
+export interface OpenOptions {
+  /** Node only: `lavapipe` or `swiftshader` instead of the system's first adapter. */
+  readonly adapter?: string;
+  readonly powerPreference?: GPUPowerPreference;
+  /** Node only: further Dawn options, e.g. `enable-dawn-features=vulkan_enable_f16_on_nvidia`. */
+  readonly dawnOptions?: readonly string[];
+}
+
+/** How many objects of each kind this device has created; a replayed step must add none but submissions. */
+export interface Counters {
+  buffers: number;
+  bindGroups: number;
+  pipelines: number;
+  submissions: number;
+}
+
+export interface CompiledKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Gets a device in a browser, in Node (Dawn) or in Deno. Throws `no-adapter` with a way to get one. */
+export async function openDevice(options: OpenOptions = {}): Promise<Device> {
+  const gpu = await findGpu(options);
+  const adapter = await gpu?.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  if (!adapter)
+    throw new HysparkError('no-adapter', { doing: 'Looking for a GPU', got: 'none', advice: ADVICE[runtimeName()] });
+  const report = describeAdapter(adapter);
+  const requiredLimits = Object.fromEntries(REQUESTED_LIMITS.map((name) => [name, report.limits[name]]));
+  const device = await adapter.requestDevice({
+    label: 'hyspark',
+    requiredFeatures: report.features as GPUFeatureName[],
+    requiredLimits,
+  });
+  return new Device(device, report);
+}
+
+const ADVICE = {
+  browser:
+    'Use a browser with WebGPU (Chrome or Edge 113+, Safari 26+, Firefox 141+) on a page served over https or localhost, and check that hardware acceleration is on in its settings',
+  node: "Install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers, version 24 or newer, for a software one) or choose one with adapter: 'lavapipe' or 'swiftshader'",
+  deno: 'Run Deno with --unstable-webgpu and a Vulkan driver installed (Debian: apt-get install mesa-vulkan-drivers, version 24 or newer)',
+};
+
+async function findGpu(options: OpenOptions): Promise<GPU | undefined> {
+  const native = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  if (native || runtimeName() !== 'node') return native;
+  const { openDawn } = await import('./dawn.ts');
+  return openDawn(options.adapter, options.dawnOptions);
+}
+
+export class Device {
+  readonly counters: Counters = { buffers: 0, bindGroups: 0, pipelines: 0, submissions: 0 };
+  /** Resolves when the device is gone: with the error, or with nothing after `dispose`. */
+  readonly lost: Promise<HysparkError | undefined>;
+  private failure: HysparkError | undefined;
+  private disposed = false;
+  private readonly compiled = new Map<string, Promise<CompiledKernel>>();
+
+  constructor(
+    readonly gpu: GPUDevice,
+    readonly report: AdapterReport,
+  ) {
+    gpu.addEventListener('uncapturederror', (event) => {
+      event.preventDefault();
+      this.failure ??= gpuError(event.error, 'Running on the GPU');
+    });
+    this.lost = gpu.lost.then((info) => {
+      if (this.disposed) return undefined;
+      this.failure = new HysparkError('device-lost', {
+        doing: `Using the GPU (${report.name})`,
+        got: info.message || info.reason || 'the device was lost',
+        advice: 'The work since the last checkpoint is gone; resume from it on a new device',
+      });
+      return this.failure;
+    });
+  }
+
+  get limits(): AdapterReport['limits'] {
+    return this.report.limits;
+  }
+
+  /** Throws what went wrong on the device since it was opened, if anything did, or that it was disposed. */
+  check(): void {
+    if (this.failure) throw this.failure;
+    if (this.disposed) {
+      throw new HysparkError('bad-state', {
+        doing: 'Using a device',
+        got: 'one that was disposed',
+        need: 'a new device',
+      });
+    }
+  }
+
+  createBuffer(label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    this.counters.buffers++;
+    return this.gpu.createBuffer({ label, size: Math.max(4, Math.ceil(bytes / 4) * 4), usage });
+  }
+
+  createBindGroup(label: string, layout: GPUBindGroupLayout, entries: GPUBindGroupEntry[]): GPUBindGroup {
+    this.counters.bindGroups++;
+    return this.gpu.createBindGroup({ label, layout, entries });
+  }
+
+  submit(commands: GPUCommandBuffer): void {
+    this.counters.submissions++;
+    this.gpu.queue.submit([commands]);
+  }
+
+  /** Builds a kernel's pipeline, once. Rejects with `shader-compilation` naming the kernel and the compiler's message. */
+  compile(kernel: Kernel): Promise<CompiledKernel> {
+    let compiled = this.compiled.get(kernel.id);
+    if (!compiled) {
+      compiled = this.build(kernel);
+      this.compiled.set(kernel.id, compiled);
+    }
+    return compiled;
+  }
+
+  /** Runs `work` inside error scopes and throws what they caught. For everything that creates objects. */
+  async guarded<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
+    this.check();
+    this.gpu.pushErrorScope('out-of-memory');
+    this.gpu.pushErrorScope('validation');
+    let pending: T | Promise<T>;
+    let errors: Promise<(GPUError | null)[]>;
+    try {
+      pending = work();
+    } finally {
+      // Scopes are a stack on the device: pop before awaiting, so that concurrent work keeps its own.
+      errors = Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    }
+    const [result, caught] = await Promise.all([pending, errors]);
+    const error = caught.find((e) => e !== null);
+    if (error) throw gpuError(error, doing);
+    return result;
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    this.gpu.destroy();
+  }
+
+  private async build(kernel: Kernel): Promise<CompiledKernel> {
+    const { gpu } = this;
+    const doing = `Compiling kernel ${kernel.id}`;
+    if (kernel.bindings.length > 8) {
+      throw new HysparkError('gpu-validation', {
+        doing,
+        got: `${kernel.bindings.length} storage buffers`,
+        need: 'at most 8',
+      });
+    }
+    this.check();
+    this.counters.pipelines++;
+    gpu.pushErrorScope('validation');
+    const shader = gpu.createShaderModule({ label: kernel.id, code: kernel.wgsl });
+    const entries = kernel.bindings.map((b, binding): GPUBindGroupLayoutEntry => {
+      const type = b.access === 'read' ? 'read-only-storage' : 'storage';
+      return { binding, visibility: 4 /* COMPUTE */, buffer: { type } };
+    });
+    if (Object.keys(kernel.uniforms).length > 0) {
+      entries.push({ binding: entries.length, visibility: 4, buffer: { type: 'uniform' } });
+    }
+    const layout = gpu.createBindGroupLayout({ label: kernel.id, entries });
+    const pipelineLayout = gpu.createPipelineLayout({ label: kernel.id, bindGroupLayouts: [layout] });
+    const scope = gpu.popErrorScope();
+    const descriptor = { label: kernel.id, layout: pipelineLayout, compute: { module: shader, entryPoint: 'main' } };
+    const pipeline = gpu.createComputePipelineAsync(descriptor).catch((cause: unknown) => cause);
+    const [error, built, diagnostics] = [await scope, await pipeline, await messages(shader)];
+    if (diagnostics || error || built instanceof Error) {
+      this.check(); // a lost device is the better explanation
+      const got = diagnostics || error?.message || (built as Error).message;
+      throw new HysparkError('shader-compilation', { doing, got, cause: built instanceof Error ? built : undefined });
+    }
+    return { pipeline: built as GPUComputePipeline, layout };
+  }
+}
+
+/** Every message of the WGSL compiler, warnings too: shaders are kept free of both. */
+async function messages(shader: GPUShaderModule): Promise<string> {
+  const info = await shader.getCompilationInfo?.(); // absent in some wgpu builds
+  return (info?.messages ?? [])
+    .filter((m) => m.type !== 'info')
+    .map((m) => `${m.lineNum}:${m.linePos} ${m.message}`)
+    .join('; ');
+}
+
+function gpuError(error: GPUError, doing: string): HysparkError {
+  const memory = 'GPUOutOfMemoryError' in globalThis && error instanceof GPUOutOfMemoryError;
+  return new HysparkError(memory ? 'gpu-out-of-memory' : 'gpu-validation', {
+    doing,
+    got: error.message,
+    advice: memory ? 'Choose a smaller batch or preset, or recompute activations' : undefined,
+    cause: error,
+  });
+}

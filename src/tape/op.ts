@@ -1,0 +1,108 @@
+/** How an operation is written: shape rule, forward and backward side by side, each recording kernel dispatches. */
+
+import type { Kernel } from '../../shaders/lib/kernel.ts';
+import { HysparkError } from '../errors.ts';
+import type { Tape } from './tape.ts';
+import { type DType, type Shape, sameShape, shapeText, type Tensor } from './tensor.ts';
+
+export type Inputs = Readonly<Record<string, Tensor | undefined>>;
+export type Workgroups = readonly [number, number, number];
+
+/** What an op's rules use to record: kernel launches and the tensors between them. */
+export interface Recorder {
+  /** A new activation, f32 unless said otherwise. */
+  tensor(name: string, shape: Shape, dtype?: DType): Tensor;
+  /** Records one launch. `bind` names a tensor for each of the kernel's bindings, `uniforms` a number for each field. */
+  dispatch(kernel: Kernel, bind: Readonly<Record<string, Tensor>>, launch: Launch): void;
+}
+
+export interface Launch {
+  readonly uniforms?: Readonly<Record<string, number>>;
+  readonly workgroups: Workgroups;
+  /** Floating-point operations, for profiles and for splitting long submissions; elementwise kernels leave it out. */
+  readonly flops?: number;
+}
+
+export interface Backward<I extends Inputs, A, S> {
+  readonly inputs: I;
+  readonly attributes: A;
+  /** The op's result. Reading it keeps it in memory until then. */
+  readonly output: Tensor;
+  /** What the forward returned for the backward. */
+  readonly saved: S;
+  /** Gradient of the loss with respect to the output, of the output's shape. */
+  readonly dy: Tensor;
+  /** Whether that input's gradient is wanted; work for others must not be recorded. */
+  needs(input: keyof I): boolean;
+}
+
+export type Gradients<I extends Inputs> = { readonly [K in keyof I]?: Tensor };
+
+export interface OpDefinition<I extends Inputs, A, S> {
+  readonly name: string;
+  /** Shape of the result. Throws a typed error when the inputs do not fit; runs before anything is recorded. */
+  infer(inputs: I, attributes: A): Shape;
+  forward(recorder: Recorder, inputs: I, attributes: A, output: Tensor): S;
+  /** Gradients of the inputs, or why the op has none. */
+  readonly backward: ((recorder: Recorder, context: Backward<I, A, S>) => Gradients<I>) | NotDifferentiable;
+}
+
+export interface NotDifferentiable {
+  readonly reason: string;
+}
+
+/** Instead of a backward rule: asking for this op's gradient throws `not-differentiable` with the reason. */
+export function notDifferentiable(reason: string): NotDifferentiable {
+  return { reason };
+}
+
+export type Op<I extends Inputs, A> = ((tape: Tape, inputs: I, attributes: A) => Tensor) & {
+  readonly opName: string;
+  readonly differentiable: boolean;
+};
+
+/** Makes a function that checks its arguments and records the op on a tape. */
+export function defineOp<I extends Inputs, A, S>(definition: OpDefinition<I, A, S>): Op<I, A> {
+  const op = (tape: Tape, inputs: I, attributes: A) => tape.record(definition, inputs, attributes);
+  return Object.assign(op, {
+    opName: definition.name,
+    differentiable: typeof definition.backward === 'function',
+  });
+}
+
+/** Workgroups for a one-dimensional launch of `threads`, folded into y where x would pass the device's 65535. */
+export function foldWorkgroups(threads: number, workgroupSize: number): Workgroups {
+  const groups = Math.max(1, Math.ceil(threads / workgroupSize));
+  if (groups <= 65535) return [groups, 1, 1];
+  const y = Math.ceil(groups / 65535);
+  return [Math.ceil(groups / y), y, 1];
+}
+
+// Checks that ops share. Each throws naming the op and the argument.
+
+export function needShape(op: string, argument: string, tensor: Tensor, shape: Shape): void {
+  if (sameShape(tensor.shape, shape)) return;
+  throw new HysparkError('bad-shape', {
+    doing: `${op}: argument "${argument}"`,
+    got: shapeText(tensor.shape),
+    need: shapeText(shape),
+  });
+}
+
+export function needRank(op: string, argument: string, tensor: Tensor, rank: number, axes: string): void {
+  if (tensor.shape.length === rank) return;
+  throw new HysparkError('bad-shape', {
+    doing: `${op}: argument "${argument}"`,
+    got: shapeText(tensor.shape),
+    need: axes,
+  });
+}
+
+export function needDType(op: string, argument: string, tensor: Tensor, dtype: DType): void {
+  if (tensor.dtype === dtype) return;
+  throw new HysparkError('bad-dtype', { doing: `${op}: argument "${argument}"`, got: tensor.dtype, need: dtype });
+}
+
+export function need(condition: boolean, op: string, got: string, needed: string): void {
+  if (!condition) throw new HysparkError('bad-argument', { doing: op, got, need: needed });
+}

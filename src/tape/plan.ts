@@ -1,0 +1,304 @@
+/**
+ * A plan: the tape's launches with every tensor placed, every pipeline and bind group made. `layOut` does the arithmetic
+ * without a device, so that what will not fit is known before a byte is allocated; `compile` makes the GPU objects;
+ * a step is then upload, submit, read back late.
+ */
+
+import { HysparkError } from '../errors.ts';
+import type { AdapterReport } from '../gpu/adapter.ts';
+import type { Device } from '../gpu/device.ts';
+import { Profiler } from '../gpu/profiler.ts';
+import { lifetimes, type MemoryLayout, placeTensors } from './memory.ts';
+import { Readback } from './readback.ts';
+import { recomputed } from './recompute.ts';
+import type { Dispatch, Tape } from './tape.ts';
+import type { Tensor } from './tensor.ts';
+import { ALIGNMENT, align, type Place, readBuffer, type Variables } from './variables.ts';
+
+export interface PlanOptions {
+  /** Compute marked activations again in the backward pass instead of keeping them: less memory, more work. */
+  readonly recompute?: boolean;
+}
+
+export interface Layout {
+  readonly dispatches: readonly Dispatch[];
+  readonly memory: MemoryLayout;
+  readonly inputs: ReadonlyMap<Tensor, number>;
+  readonly bytes: {
+    readonly activations: number;
+    readonly inputs: number;
+    readonly variables: number;
+    readonly peak: number;
+  };
+  /** The tensor with the largest binding, which `maxStorageBufferBindingSize` must hold. */
+  readonly largest: Tensor | undefined;
+}
+
+export type PlanLimits = Pick<AdapterReport['limits'], 'maxBufferSize' | 'maxStorageBufferBindingSize'>;
+
+/** Lays a tape out in memory. Throws `exceeds-limits` with a sentence when a tensor is larger than the adapter can bind. */
+export function layOut(
+  tape: Tape,
+  variables: Variables | undefined,
+  limits: PlanLimits,
+  options: PlanOptions = {},
+): Layout {
+  const dispatches = options.recompute ? recomputed(tape.dispatches) : tape.dispatches;
+  const all = lifetimes(dispatches, tape.outputs);
+  const inputs = new Map<Tensor, number>();
+  let inputBytes = 0;
+  for (const tensor of tape.inputs) {
+    inputs.set(tensor, inputBytes);
+    inputBytes += align(tensor.bytes);
+  }
+  const tensors = [...all.keys(), ...tape.inputs];
+  const largest = tensors.reduce<Tensor | undefined>((a, b) => (a && a.bytes >= b.bytes ? a : b), undefined);
+  const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+  if (largest && largest.bytes > most) {
+    throw new HysparkError('exceeds-limits', {
+      doing: `Planning memory: tensor "${largest.name}"`,
+      got: `${mebibytes(largest.bytes)} in one piece`,
+      need: `at most ${mebibytes(most)} on this adapter`,
+      advice: 'Choose a smaller preset, crop or batch, or another adapter',
+    });
+  }
+  const memory = placeTensors(all, limits.maxBufferSize);
+  const activations = memory.arenaBytes.reduce((a, b) => a + b, 0);
+  const held = variables?.bytes(tape.dispatches.some((d) => d.backward)) ?? 0;
+  const bytes = { activations, inputs: inputBytes, variables: held, peak: activations + inputBytes + held };
+  return { dispatches, memory, inputs, bytes, largest };
+}
+
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 1048576).toFixed(bytes < 10485760 ? 2 : 0)} MiB`;
+}
+
+/**
+ * Floating-point operations a submission: about 0.3 s of work, so that no driver's watchdog fires and the page keeps its turn.
+ */
+const SUBMISSION_FLOPS: Record<AdapterReport['class'], number> = {
+  gpu: 150e9,
+  'software-subgroups': 1.5e9,
+  software: 0.5e9,
+};
+
+interface Launchable {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+}
+
+/** Builds a tape's plan on a device. Rejects with a typed error naming the kernel that failed. */
+export async function compile(
+  device: Device,
+  tape: Tape,
+  variables?: Variables,
+  options: PlanOptions = {},
+): Promise<Plan> {
+  device.check();
+  const layout = layOut(tape, variables, device.limits, options);
+  for (const { kernel, launch, label } of layout.dispatches) {
+    if (launch.workgroups.some((n) => n > device.limits.maxComputeWorkgroupsPerDimension)) {
+      throw new HysparkError('exceeds-limits', {
+        doing: `Planning ${label}`,
+        got: `${launch.workgroups} workgroups of ${kernel.id}`,
+      });
+    }
+  }
+  const compiled = await Promise.all(layout.dispatches.map(({ kernel }) => device.compile(kernel)));
+  return device.guarded('Building a plan', () => {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    const arenas = layout.memory.arenaBytes.map((bytes, i) => device.createBuffer(`arena ${i}`, bytes, usage));
+    const inputs = layout.bytes.inputs > 0 ? device.createBuffer('inputs', layout.bytes.inputs, usage) : undefined;
+    const place = (tensor: Tensor): Place => {
+      const slot = layout.memory.places.get(tensor);
+      if (slot) return { buffer: arenas[slot.arena]!, offset: slot.offset };
+      const input = layout.inputs.get(tensor);
+      if (input !== undefined) return { buffer: inputs!, offset: input };
+      if (!variables)
+        throw new HysparkError('bad-state', {
+          doing: `Planning "${tensor.name}"`,
+          got: 'a parameter but no variables',
+        });
+      return variables.place(tensor.home ?? tensor);
+    };
+    const uniforms = packUniforms(layout.dispatches);
+    const uniformBuffer = device.createBuffer(
+      'uniforms',
+      uniforms.data.byteLength,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    );
+    device.gpu.queue.writeBuffer(uniformBuffer, 0, uniforms.data);
+    const launches = layout.dispatches.map(({ kernel, tensors, label, launch }, index): Launchable => {
+      const { pipeline, layout: groupLayout } = compiled[index]!;
+      const entries = tensors.map((tensor, binding): GPUBindGroupEntry => {
+        const { buffer, offset } = place(tensor);
+        // A vec4 view needs whole vectors; the rest of the last one is inside the tensor's aligned slot.
+        return { binding, resource: { buffer, offset, size: Math.ceil(tensor.bytes / 16) * 16 } };
+      });
+      const [offset, size] = uniforms.slices[index]!;
+      if (size > 0) entries.push({ binding: entries.length, resource: { buffer: uniformBuffer, offset, size } });
+      const bindGroup = device.createBindGroup(`${label} ${kernel.id}`, groupLayout, entries);
+      const [x, y, z] = launch.workgroups;
+      return { pipeline, bindGroup, x, y, z };
+    });
+    const readback = new Readback(device, tape.reports);
+    return new Plan(device, layout, launches, place, [...arenas, ...(inputs ? [inputs] : []), uniformBuffer], readback);
+  });
+}
+
+/** All launches' uniforms in one buffer; equal ones share a slice. Slices are [offset, bytes]. */
+function packUniforms(dispatches: readonly Dispatch[]): { data: ArrayBuffer; slices: (readonly [number, number])[] } {
+  const known = new Map<string, readonly [number, number]>();
+  const words: number[] = [];
+  const scratch = new DataView(new ArrayBuffer(4));
+  const slices = dispatches.map(({ kernel, launch }) => {
+    const fields = Object.entries(kernel.uniforms).map(([name, type]) => {
+      const value = launch.uniforms![name]!;
+      if (type === 'f32') scratch.setFloat32(0, value, true);
+      else if (type === 'i32') scratch.setInt32(0, value, true);
+      else scratch.setUint32(0, value, true);
+      return scratch.getUint32(0, true);
+    });
+    const key = fields.join();
+    let slice = known.get(key);
+    if (!slice) {
+      slice = [words.length * 4, Math.ceil(fields.length / 4) * 16];
+      known.set(key, slice);
+      words.push(...fields);
+      while ((words.length * 4) % ALIGNMENT !== 0) words.push(0);
+    }
+    return slice;
+  });
+  return { data: new Uint32Array(words).buffer, slices };
+}
+
+export class Plan {
+  private readonly segments: readonly (readonly Launchable[])[];
+  private readonly mirror: ArrayBuffer;
+  private dirty = true;
+  private profiler: Profiler | undefined;
+
+  /** Made by `compile`. */
+  constructor(
+    private readonly device: Device,
+    readonly layout: Layout,
+    private readonly launches: readonly Launchable[],
+    private readonly place: (tensor: Tensor) => Place,
+    private readonly buffers: readonly GPUBuffer[],
+    private readonly readback: Readback,
+  ) {
+    this.segments = split(launches, layout.dispatches, SUBMISSION_FLOPS[device.report.class]);
+    this.mirror = new ArrayBuffer(layout.bytes.inputs);
+  }
+
+  /** Sets an input for the coming steps. */
+  write(tensor: Tensor, data: Float32Array | Uint32Array): void {
+    const offset = this.layout.inputs.get(tensor);
+    if (offset === undefined || data.length !== tensor.size) {
+      const got = offset === undefined ? 'not an input of this plan' : `${data.length} values`;
+      throw new HysparkError('bad-shape', {
+        doing: `Writing input "${tensor.name}"`,
+        got,
+        need: `${tensor.size} values`,
+      });
+    }
+    const View = tensor.dtype === 'f32' ? Float32Array : Uint32Array;
+    new View(this.mirror, offset, tensor.size).set(data);
+    this.dirty = true;
+  }
+
+  /**
+   * Uploads the inputs and submits every launch. Returns at once; the promise gives the reported tensors' values in the
+   * order of `tape.report`, when the GPU gets there. At most `Readback.RING` steps may be under way.
+   */
+  step(): Promise<Float32Array[]> {
+    this.device.check();
+    const { gpu } = this.device;
+    this.readback.need();
+    if (this.dirty && this.mirror.byteLength > 0) {
+      const first = this.layout.inputs.keys().next().value as Tensor;
+      gpu.queue.writeBuffer(this.place(first).buffer, 0, this.mirror);
+      this.dirty = false;
+    }
+    this.segments.forEach((segment, index) => {
+      const encoder = gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      let pipeline: GPUComputePipeline | undefined;
+      for (const launch of segment) {
+        if (launch.pipeline !== pipeline) {
+          pipeline = launch.pipeline;
+          pass.setPipeline(pipeline);
+        }
+        pass.setBindGroup(0, launch.bindGroup);
+        pass.dispatchWorkgroups(launch.x, launch.y, launch.z);
+      }
+      pass.end();
+      if (index === this.segments.length - 1) this.readback.encode(encoder, this.place);
+      this.device.submit(encoder.finish());
+    });
+    return this.readback.collect();
+  }
+
+  /** Runs one step with a timestamp around each launch. Needs the feature `timestamp-query`. Nanoseconds a launch. */
+  async profile(): Promise<{ dispatch: Dispatch; nanoseconds: number }[]> {
+    await this.step(); // uploads the inputs and warms up
+    this.profiler ??= new Profiler(this.device, this.launches.length);
+    const times = await this.profiler.run(
+      this.launches.map((l) => (pass: GPUComputePassEncoder) => {
+        pass.setPipeline(l.pipeline);
+        pass.setBindGroup(0, l.bindGroup);
+        pass.dispatchWorkgroups(l.x, l.y, l.z);
+      }),
+    );
+    return this.layout.dispatches.map((dispatch, i) => ({ dispatch, nanoseconds: times[i]! }));
+  }
+
+  /** Values of an output, a parameter, a state or an input after the last step. */
+  async read(tensor: Tensor): Promise<Float32Array> {
+    return new Float32Array(await this.readBytes(tensor));
+  }
+
+  async readWords(tensor: Tensor): Promise<Uint32Array> {
+    return new Uint32Array(await this.readBytes(tensor));
+  }
+
+  private readBytes(tensor: Tensor): Promise<ArrayBuffer> {
+    const { buffer, offset } = this.place(tensor);
+    return readBuffer(this.device, buffer, offset, tensor.bytes);
+  }
+
+  /** Fills all activations with a bit pattern: tests use NaN to show that nothing unwritten is read. */
+  fillActivations(value: number): void {
+    for (const [i, bytes] of this.layout.memory.arenaBytes.entries()) {
+      this.device.gpu.queue.writeBuffer(this.buffers[i]!, 0, new Float32Array(bytes / 4).fill(value));
+    }
+  }
+
+  get submissionsPerStep(): number {
+    return this.segments.length;
+  }
+
+  destroy(): void {
+    for (const buffer of this.buffers) buffer.destroy();
+    this.readback.destroy();
+    this.profiler?.destroy();
+  }
+}
+
+function split(launches: readonly Launchable[], dispatches: readonly Dispatch[], limit: number): Launchable[][] {
+  const segments: Launchable[][] = [[]];
+  let flops = 0;
+  launches.forEach((launch, i) => {
+    const work = dispatches[i]!.launch.flops ?? 0;
+    if (flops > 0 && flops + work > limit) {
+      segments.push([]);
+      flops = 0;
+    }
+    flops += work;
+    segments.at(-1)!.push(launch);
+  });
+  return segments;
+}

@@ -1,0 +1,67 @@
+/** A tensor: a shape, an element type and what its memory is for. It holds no data; a plan gives it a place. */
+
+import { HysparkError } from '../errors.ts';
+
+export type Shape = readonly number[];
+export type DType = 'f32' | 'u32';
+
+/**
+ * What a tensor's memory is for:
+ * `activation` lives from its first writer to its last reader; `input` is uploaded each step;
+ * `parameter`, `gradient` and `state` (running statistics, moments, constants) outlive a plan and belong to a `Variables`.
+ */
+export type TensorKind = 'activation' | 'input' | 'parameter' | 'gradient' | 'state';
+
+let created = 0;
+
+export class Tensor {
+  readonly id = created++;
+  /** Where a parameter's final gradient is kept, set by `Tape.backward`: the tensor then shares that memory. */
+  home: Tensor | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly shape: Shape,
+    readonly dtype: DType,
+    readonly kind: TensorKind,
+    /** True for parameters and for everything computed from them. */
+    readonly requiresGrad: boolean,
+    /** A plan may compute it again for the backward pass instead of keeping it (`Tape.recomputable`). */
+    public recomputable = false,
+  ) {
+    if (shape.some((n) => !Number.isInteger(n) || n < 1)) {
+      throw new HysparkError('bad-shape', { doing: `Tensor "${name}"`, got: shapeText(shape), need: 'positive sizes' });
+    }
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  get bytes(): number {
+    return this.size * 4; // both element types are four bytes
+  }
+
+  /** Size of the last axis: channels, which are contiguous. */
+  get channels(): number {
+    return this.shape[this.shape.length - 1] ?? 1;
+  }
+
+  /** Product of all axes but the last. */
+  get rows(): number {
+    return this.size / this.channels;
+  }
+}
+
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+export function shapeText(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((n, i) => n === b[i]);
+}
