@@ -30,3 +30,15 @@ export function scaleKernel(): Kernel {
     code,
   });
 }
+
+/** y = factor · x[0], everywhere */
+export function broadcastKernel(): Kernel {
+  const code = elementwise('y[i] = u.factor * x[0];');
+  return kernel({
+    name: 'broadcast',
+    reads: { x: 'f32' },
+    writes: { y: 'f32' },
+    uniforms: { ...count, factor: 'f32' },
+    code,
+  });
+}

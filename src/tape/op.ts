@@ -2,18 +2,25 @@
 
 import type { Kernel } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
+import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Tape } from './tape.ts';
 import { type DType, type Shape, sameShape, shapeText, type Tensor } from './tensor.ts';
 
 export type Inputs = Readonly<Record<string, Tensor | undefined>>;
 export type Workgroups = readonly [number, number, number];
 
+/** What the choice of a kernel may depend on; never a global. */
+export type Target = Pick<AdapterReport, 'class' | 'subgroupSize'>;
+
+export const PLAIN_TARGET: Target = { class: 'software', subgroupSize: 0 };
+
 /** What an op's rules use to record: kernel launches and the tensors between them. */
 export interface Recorder {
+  readonly target: Target;
   /** A new activation, f32 unless said otherwise. */
   tensor(name: string, shape: Shape, dtype?: DType): Tensor;
   /** Records one launch. `bind` names a tensor for each of the kernel's bindings, `uniforms` a number for each field. */
-  dispatch(kernel: Kernel, bind: Readonly<Record<string, Tensor>>, launch: Launch): void;
+  dispatch(kernel: Kernel, bind: Inputs, launch: Launch): void;
 }
 
 export interface Launch {

@@ -7,7 +7,15 @@ import { addKernel, fillKernel } from '../../shaders/elementwise.wgsl.ts';
 import type { Kernel } from '../../shaders/lib/kernel.ts';
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
-import { foldWorkgroups, type Inputs, type Launch, type OpDefinition, type Recorder } from './op.ts';
+import {
+  foldWorkgroups,
+  type Inputs,
+  type Launch,
+  type OpDefinition,
+  PLAIN_TARGET,
+  type Recorder,
+  type Target,
+} from './op.ts';
 import { type DType, type Shape, sameShape, shapeText, Tensor } from './tensor.ts';
 
 /** One recorded kernel launch. */
@@ -40,6 +48,9 @@ export class Tape implements Recorder {
   private opName = '';
   private recomputing = false;
   private inBackward = false;
+
+  /** @param target the adapter that kernels are chosen for: a device's `report`. Without it the plain kernels are recorded. */
+  constructor(readonly target: Target = PLAIN_TARGET) {}
 
   /** A tensor uploaded before each step. */
   input(name: string, shape: Shape, dtype: DType = 'f32'): Tensor {
@@ -103,7 +114,7 @@ export class Tape implements Recorder {
     return new Tensor(`${this.path}${this.opName}.${name}`, shape, dtype, 'activation', false, this.recomputing);
   }
 
-  dispatch(kernel: Kernel, bind: Readonly<Record<string, Tensor>>, launch: Launch): void {
+  dispatch(kernel: Kernel, bind: Inputs, launch: Launch): void {
     const tensors = kernel.bindings.map(({ name }) => bind[name] as Tensor);
     const missing = kernel.bindings.find((_, i) => !tensors[i])?.name;
     const field = Object.keys(kernel.uniforms).find((name) => !Number.isFinite(launch.uniforms?.[name]));

@@ -1,0 +1,167 @@
+/**
+ * Batch normalisation over all rows of a [rows, channels] matrix, with ReLU at will. Statistics in two passes of fixed order:
+ * each thread takes a mean and a sum of squares about it, a workgroup a channel merges them by Chan's rule, which does not
+ * cancel where the mean is large against the deviation.
+ */
+
+import type { ColumnTerms } from './column-sums.wgsl.ts';
+import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
+
+/** `partials` [3, chunks, channels]: how many rows, their mean, their sum of squares about it. Launch and layout as `columnPartials`. */
+export function batchMomentsKernel(): Kernel {
+  const body = `
+  let end = u.rows * u.channels;
+  let pivot = x[i]; // chunks ≤ rows, so every thread has a row
+  var n = 0.0;
+  var sum = 0.0;
+  var squares = 0.0;
+  for (var at = i; at < end; at += u.count) {
+    let d = x[at] - pivot;
+    n += 1.0;
+    sum += d;
+    squares += d * d;
+  }
+  partials[i] = n;
+  partials[i + u.count] = pivot + sum / n;
+  partials[i + 2u * u.count] = max(squares - sum * sum / n, 0.0);`;
+  const uniforms = { count: 'u32', rows: 'u32', channels: 'u32' } as const;
+  return kernel({
+    name: 'batch-moments',
+    reads: { x: 'f32' },
+    writes: { partials: 'f32' },
+    uniforms,
+    code: elementwise(body),
+  });
+}
+
+/** Merges the partials; `statistics` [2, channels] = mean, 1 / sqrt(biased variance + epsilon); 768 B of workgroup memory. */
+export function batchStatisticsKernel(): Kernel {
+  const code = `
+var<workgroup> counts: array<f32, ${WORKGROUP}>;
+var<workgroup> means: array<f32, ${WORKGROUP}>;
+var<workgroup> squares: array<f32, ${WORKGROUP}>;
+
+// Chan: (n, mean, M2) of two sets together.
+fn merge(a: vec3f, b: vec3f) -> vec3f {
+  let n = a.x + b.x;
+  let d = b.y - a.y;
+  let share = select(b.x / n, 0.0, n == 0.0);
+  return vec3f(n, a.y + d * share, a.z + b.z + d * d * a.x * share);
+}
+
+@compute @workgroup_size(${WORKGROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let channel = group.y * groups.x + group.x;
+  var all = vec3f(0.0);
+  if (channel < u.channels) {
+    for (var chunk = local; chunk < u.chunks; chunk += ${WORKGROUP}u) {
+      let at = chunk * u.channels + channel;
+      let plane = u.chunks * u.channels;
+      all = merge(all, vec3f(partials[at], partials[at + plane], partials[at + 2u * plane]));
+    }
+  }
+  counts[local] = all.x;
+  means[local] = all.y;
+  squares[local] = all.z;
+  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (local < half) {
+      let other = local + half;
+      let both = merge(vec3f(counts[local], means[local], squares[local]), vec3f(counts[other], means[other], squares[other]));
+      counts[local] = both.x;
+      means[local] = both.y;
+      squares[local] = both.z;
+    }
+  }
+  if (local == 0u && channel < u.channels) {
+    statistics[channel] = means[0];
+    statistics[u.channels + channel] = inverseSqrt(squares[0] / counts[0] + u.epsilon);
+    variance[channel] = squares[0] / counts[0];
+  }
+}`;
+  const uniforms = { channels: 'u32', chunks: 'u32', epsilon: 'f32' } as const;
+  const writes = { statistics: 'f32', variance: 'f32' } as const;
+  return kernel({ name: 'batch-statistics', reads: { partials: 'f32' }, writes, uniforms, code });
+}
+
+/** running = keep · running + (1 − keep) · batch, with the unbiased variance (`unbias` = n / (n − 1)). */
+export function runningStatisticsKernel(): Kernel {
+  return kernel({
+    name: 'running-statistics',
+    reads: { statistics: 'f32', variance: 'f32' },
+    updates: { runningMean: 'f32', runningVariance: 'f32' },
+    uniforms: { count: 'u32', keep: 'f32', unbias: 'f32' },
+    code: elementwise(`
+  runningMean[i] = u.keep * runningMean[i] + (1.0 - u.keep) * statistics[i];
+  runningVariance[i] = u.keep * runningVariance[i] + (1.0 - u.keep) * variance[i] * u.unbias;`),
+  });
+}
+
+/** Running statistics in the layout that the batch's have: `statistics` [2, channels]. */
+export function frozenStatisticsKernel(): Kernel {
+  return kernel({
+    name: 'frozen-statistics',
+    reads: { runningMean: 'f32', runningVariance: 'f32' },
+    writes: { statistics: 'f32' },
+    uniforms: { count: 'u32', epsilon: 'f32' },
+    code: elementwise(`
+  statistics[i] = runningMean[i];
+  statistics[u.count + i] = inverseSqrt(runningVariance[i] + u.epsilon);`),
+  });
+}
+
+const NORMALISED = `
+  let normalised = (x[at] - statistics[channel]) * statistics[u.channels + channel];`;
+const reads = { x: 'f32', statistics: 'f32', gamma: 'f32', beta: 'f32' } as const;
+
+/** y = gamma · x̂ + beta, cut at zero with `relu`. */
+export function batchNormKernel(relu: boolean): Kernel {
+  return kernel({
+    name: 'batch-norm',
+    variant: { relu },
+    reads,
+    writes: { y: 'f32' },
+    uniforms: { count: 'u32', channels: 'u32' },
+    code: elementwise(`
+  let at = i;
+  let channel = at % u.channels;
+  ${NORMALISED}
+  let value = gamma[channel] * normalised + beta[channel];
+  y[i] = ${relu ? 'max(value, 0.0)' : 'value'};`),
+  });
+}
+
+/** WGSL: `g`, the gradient behind the ReLU. */
+const behind = (relu: boolean) =>
+  relu ? 'let g = select(0.0, dy[at], gamma[channel] * normalised + beta[channel] > 0.0);' : 'let g = dy[at];';
+
+/** The sums of the backward pass: of g (dBeta) and of g · x̂ (dGamma). */
+export function batchNormTerms(relu: boolean): ColumnTerms {
+  // Without ReLU beta is not used, and an unused binding would be an error nowhere but a waste.
+  return {
+    name: relu ? 'batch-norm-relu' : 'batch-norm',
+    reads: relu ? { ...reads, dy: 'f32' } : { x: 'f32', statistics: 'f32', dy: 'f32' },
+    prelude: `${NORMALISED}\n${behind(relu)}`,
+    terms: ['g', 'g * normalised'],
+  };
+}
+
+/** dx = gamma · rstd · (g − mean(g) − x̂ · mean(g · x̂)); with frozen statistics the two means are left out. */
+export function batchNormGradientKernel(relu: boolean, frozen: boolean): Kernel {
+  const centred = frozen ? 'g' : '(g - (dBeta[channel] + normalised * dGamma[channel]) * u.share)';
+  const needed = relu ? reads : ({ x: 'f32', statistics: 'f32', gamma: 'f32' } as const);
+  const sums: Record<string, 'f32'> = frozen ? {} : { dBeta: 'f32', dGamma: 'f32' };
+  return kernel({
+    name: 'batch-norm-gradient',
+    variant: { relu, frozen },
+    reads: { ...needed, dy: 'f32', ...sums },
+    writes: { dx: 'f32' },
+    uniforms: { count: 'u32', channels: 'u32', share: 'f32' },
+    code: elementwise(`
+  let at = i;
+  let channel = at % u.channels;
+  ${NORMALISED}
+  ${behind(relu)}
+  dx[i] = gamma[channel] * statistics[u.channels + channel] * ${centred};`),
+  });
+}

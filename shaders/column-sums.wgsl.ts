@@ -1,0 +1,86 @@
+/**
+ * Sums over the rows of a [rows, channels] matrix, a channel at a time, in a fixed order: deterministic without atomics.
+ *
+ * Pass 1, `columnPartials`: thread (chunk, channel) adds rows chunk, chunk + chunks, …; neighbouring threads read neighbouring
+ * addresses. Pass 2, `columnFinish`: a workgroup a channel adds the chunks' sums in a tree (256 B of workgroup memory a term).
+ */
+
+import { type ElementType, elementwise, type Kernel, kernel, type UniformType, WORKGROUP } from './lib/kernel.ts';
+
+/** Threads of pass 1 to aim for: fills a large GPU, and leaves each enough rows to be worth its start. */
+const TARGET_THREADS = 32768;
+
+export function columnChunks(rows: number, channels: number): number {
+  return Math.max(1, Math.min(Math.ceil(rows / 8), Math.floor(TARGET_THREADS / channels)));
+}
+
+export interface ColumnTerms {
+  /** Distinguishes what is summed; part of the kernel's id. */
+  readonly name: string;
+  readonly reads: Readonly<Record<string, ElementType>>;
+  readonly uniforms?: Readonly<Record<string, UniformType>>;
+  /** WGSL that may use `at` (element index), `row` and `channel`; runs before the terms. */
+  readonly prelude?: string;
+  /** WGSL expressions, one for each sum. */
+  readonly terms: readonly string[];
+  readonly library?: string;
+}
+
+/** Writes `partials` [terms, chunks, channels]. Uniforms: count = chunks · channels, rows, channels. */
+export function columnPartialsKernel({
+  name,
+  reads,
+  uniforms = {},
+  prelude = '',
+  terms,
+  library = '',
+}: ColumnTerms): Kernel {
+  const body = `
+  let channel = i % u.channels;
+  let end = u.rows * u.channels;
+  ${terms.map((_, t) => `var sum${t} = 0.0;`).join(' ')}
+  for (var at = i; at < end; at += u.count) {
+    let row = at / u.channels;
+    ${prelude}
+    ${terms.map((term, t) => `sum${t} += ${term};`).join(' ')}
+  }
+  ${terms.map((_, t) => `partials[i + ${t}u * u.count] = sum${t};`).join(' ')}`;
+  return kernel({
+    name: `column-partials-${name}`,
+    reads,
+    writes: { partials: 'f32' },
+    uniforms: { count: 'u32', rows: 'u32', channels: 'u32', ...uniforms },
+    code: library + elementwise(body),
+  });
+}
+
+/** Writes a [channels] sum for each term: total0, total1, … A workgroup a channel. */
+export function columnFinishKernel(terms: number): Kernel {
+  const numbers = Array.from({ length: terms }, (_, t) => t);
+  const each = (line: (t: number) => string) => numbers.map(line).join('\n  ');
+  const code = `
+${each((t) => `var<workgroup> tree${t}: array<f32, ${WORKGROUP}>;`)}
+@compute @workgroup_size(${WORKGROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let channel = group.y * groups.x + group.x;
+  ${each((t) => `var sum${t} = 0.0;`)}
+  if (channel < u.channels) {
+    for (var chunk = local; chunk < u.chunks; chunk += ${WORKGROUP}u) {
+      ${each((t) => `sum${t} += partials[(${t}u * u.chunks + chunk) * u.channels + channel];`)}
+    }
+  }
+  ${each((t) => `tree${t}[local] = sum${t};`)}
+  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (local < half) {
+      ${each((t) => `tree${t}[local] += tree${t}[local + half];`)}
+    }
+  }
+  if (local == 0u && channel < u.channels) {
+    ${each((t) => `total${t}[channel] = tree${t}[0];`)}
+  }
+}`;
+  const writes = Object.fromEntries(numbers.map((t) => [`total${t}`, 'f32' as const]));
+  const uniforms = { channels: 'u32', chunks: 'u32' } as const;
+  return kernel({ name: 'column-finish', variant: { terms }, reads: { partials: 'f32' }, writes, uniforms, code });
+}

@@ -1,0 +1,118 @@
+/**
+ * The plain micro-kernel: a thread owns 4 × 4 results, reads 4 values of a and a row of 4 weights a step of k. No workgroup
+ * memory, no features; it runs everywhere and is what faster ones are measured against. With `vec4`, which needs K and N
+ * divisible by 4 and weights contiguous along n, both reads are one vec4 load for 4 × 4 × 4 multiply-adds.
+ */
+
+import { elementwise, type Kernel, kernel, wgsl } from '../lib/kernel.ts';
+import { NO_ROW, rowOf, TAPS } from '../lib/rows.ts';
+import {
+  PRODUCT_UNIFORMS,
+  type ProductVariant,
+  productLibrary,
+  productReads,
+  productWrites,
+  WEIGHT_GRADIENT_UNIFORMS,
+  type WeightGradientVariant,
+  weightGradientReads,
+} from './family.ts';
+
+const FOUR = [0, 1, 2, 3] as const;
+const four = (line: (i: number) => string, separator = '\n') => FOUR.map(line).join(separator);
+
+/** Launch: a thread for each 4 × 4 tile of y, columns fastest; `count` tiles. */
+export function plainProductKernel(variant: ProductVariant, vec4: boolean): Kernel {
+  const body = wgsl`
+  let across = (u.columns + 3u) / 4u;
+  let m = (i / across) * 4u;
+  let n = (i % across) * 4u;
+  ${four((r) => `var sum${r} = vec4f(0.0);`)}
+  for (var tap = 0u; tap < ${TAPS[variant.addressing]}u; tap++) {
+    ${four((r) => `let row${r} = rowOf(min(m + ${r}u, u.rows - 1u), tap);`)}
+    #if ${vec4}
+    for (var k = 0u; k < u.inner; k += 4u) {
+      ${four((r) => `let a${r} = select(a[(select(row${r}, 0u, row${r} == ${NO_ROW}) * u.inner + k) / 4u], vec4f(0.0), row${r} == ${NO_ROW});`)}
+      ${four((k) => `let w${k} = weight[weightAt(tap, k + ${k}u, n) / 4u];`)}
+      ${four((r) => `sum${r} += a${r}.x * w0 + a${r}.y * w1 + a${r}.z * w2 + a${r}.w * w3;`)}
+    }
+    #else
+    for (var k = 0u; k < u.inner; k++) {
+      let w = vec4f(${four((c) => `weight[weightAt(tap, k, min(n + ${c}u, u.columns - 1u))]`, ', ')});
+      ${four((r) => `sum${r} += select(a[select(row${r}, 0u, row${r} == ${NO_ROW}) * u.inner + k], 0.0, row${r} == ${NO_ROW}) * w;`)}
+    }
+    #endif
+  }
+  ${four(
+    (r) => `if (m + ${r}u < u.rows) {
+    ${four((c) => `if (n + ${c}u < u.columns) { store(m + ${r}u, n + ${c}u, sum${r}[${c}]); }`)}
+  }`,
+  )}`;
+  const reads = productReads(variant);
+  return kernel({
+    name: 'product-plain',
+    variant: { ...variant, vec4 },
+    reads: vec4 ? { ...reads, a: 'vec4f', weight: 'vec4f' } : reads,
+    writes: productWrites(variant),
+    uniforms: { count: 'u32', ...PRODUCT_UNIFORMS },
+    code: productLibrary(variant) + elementwise(body),
+  });
+}
+
+/** Launch: a thread for each (split, tap, 4 × 4 tile of K × N), columns fastest; `count` of them. Writes `partials` [splits, taps, K, N]. */
+export function plainWeightGradientKernel(variant: WeightGradientVariant): Kernel {
+  const taps = TAPS[variant.addressing];
+  const body = `
+  let across = (u.columns + 3u) / 4u;
+  let down = (u.inner + 3u) / 4u;
+  let n = (i % across) * 4u;
+  let k = ((i / across) % down) * 4u;
+  let tap = (i / (across * down)) % ${taps}u;
+  let split = i / (across * down * ${taps}u);
+  ${four((r) => `var sum${r} = vec4f(0.0);`)}
+  let end = min((split + 1u) * u.rowsPerSplit, u.rows);
+  for (var m = split * u.rowsPerSplit; m < end; m++) {
+    let row = rowOf(m, tap);
+    if (row == ${NO_ROW}) { continue; }
+    let dy = vec4f(${four((c) => `d[m * u.columns + min(n + ${c}u, u.columns - 1u)]`, ', ')});
+    ${four((r) => `sum${r} += a[row * u.inner + min(k + ${r}u, u.inner - 1u)] * dy;`)}
+  }
+  let out = ((split * ${taps}u + tap) * u.inner + k) * u.columns + n;
+  ${four(
+    (r) => `if (k + ${r}u < u.inner) {
+    ${four((c) => `if (n + ${c}u < u.columns) { partials[out + ${r}u * u.columns + ${c}u] = sum${r}[${c}]; }`)}
+  }`,
+  )}`;
+  return kernel({
+    name: 'weight-gradient-plain',
+    variant: { ...variant },
+    reads: weightGradientReads(variant),
+    writes: { partials: 'f32' },
+    uniforms: { count: 'u32', ...WEIGHT_GRADIENT_UNIFORMS },
+    code: rowOf(variant.addressing) + elementwise(body),
+  });
+}
+
+/** Adds the splits in order and writes dW at tap · strideTap + k · strideInner + n · strideColumn; a thread a weight. */
+export function weightGradientFinishKernel(): Kernel {
+  return kernel({
+    name: 'weight-gradient-finish',
+    reads: { partials: 'f32' },
+    writes: { dWeight: 'f32' },
+    uniforms: {
+      count: 'u32',
+      splits: 'u32',
+      inner: 'u32',
+      columns: 'u32',
+      strideTap: 'u32',
+      strideInner: 'u32',
+      strideColumn: 'u32',
+    },
+    code: elementwise(`
+  var sum = 0.0;
+  for (var split = 0u; split < u.splits; split++) { sum += partials[split * u.count + i]; }
+  let n = i % u.columns;
+  let k = (i / u.columns) % u.inner;
+  let tap = i / (u.columns * u.inner);
+  dWeight[tap * u.strideTap + k * u.strideInner + n * u.strideColumn] = sum;`),
+  });
+}

@@ -1,0 +1,87 @@
+/** The optimiser over flat chunks of parameters: global gradient norm, clip factor, AdamW. */
+
+import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
+
+const TREE = `
+  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (local < half) { tree[local] += tree[local + half]; }
+  }`;
+
+/** `partials`[first + workgroup] = Σ g² of a strided part. 256 B of workgroup memory. The first launch writes, later ones add to the list. */
+export function squaresKernel(isFirst: boolean): Kernel {
+  const code = `
+var<workgroup> tree: array<f32, ${WORKGROUP}>;
+@compute @workgroup_size(${WORKGROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  var sum = 0.0;
+  for (var i = group.x * ${WORKGROUP}u + local; i < u.count; i += groups.x * ${WORKGROUP}u) { sum += gradients[i] * gradients[i]; }
+  tree[local] = sum;
+  ${TREE}
+  if (local == 0u) { partials[u.first + group.x] = tree[0]; }
+}`;
+  const partials = { partials: 'f32' } as const;
+  return kernel({
+    name: 'squares',
+    variant: { isFirst },
+    reads: { gradients: 'f32' },
+    ...(isFirst ? { writes: partials } : { updates: partials }),
+    uniforms: { count: 'u32', first: 'u32' },
+    code,
+  });
+}
+
+/** `norm` [2] = the L2 norm of all gradients, min(1, clip / (norm + 1e-6)). One workgroup. */
+export function clipKernel(): Kernel {
+  const code = `
+var<workgroup> tree: array<f32, ${WORKGROUP}>;
+@compute @workgroup_size(${WORKGROUP})
+fn main(@builtin(local_invocation_index) local: u32) {
+  var sum = 0.0;
+  for (var i = local; i < u.count; i += ${WORKGROUP}u) { sum += partials[i]; }
+  tree[local] = sum;
+  ${TREE}
+  if (local == 0u) {
+    norm[0] = sqrt(tree[0]);
+    norm[1] = min(1.0, u.clip / (norm[0] + 1e-6));
+  }
+}`;
+  return kernel({
+    name: 'clip',
+    reads: { partials: 'f32' },
+    writes: { norm: 'f32' },
+    uniforms: { count: 'u32', clip: 'f32' },
+    code,
+  });
+}
+
+/**
+ * AdamW. `schedule` [4] = lr / (1 − β₁ᵗ), 1 − lr · weightDecay, 1 / sqrt(1 − β₂ᵗ), unused: computed on the host in float64.
+ * Rule: golden/README.md, "AdamW".
+ */
+export function adamwKernel(): Kernel {
+  return kernel({
+    name: 'adamw',
+    reads: { gradients: 'f32', norm: 'f32', schedule: 'f32' },
+    updates: { parameters: 'f32', firstMoments: 'f32', secondMoments: 'f32' },
+    uniforms: { count: 'u32', beta1: 'f32', beta2: 'f32', rest1: 'f32', rest2: 'f32', epsilon: 'f32' },
+    code: elementwise(`
+  let g = gradients[i] * norm[1];
+  let m = u.beta1 * firstMoments[i] + u.rest1 * g;
+  let v = u.beta2 * secondMoments[i] + u.rest2 * g * g;
+  firstMoments[i] = m;
+  secondMoments[i] = v;
+  parameters[i] = parameters[i] * schedule[1] - schedule[0] * m / (sqrt(v) * schedule[2] + u.epsilon);`),
+  });
+}
+
+/** total = keep[0] · total + x: gradient accumulation; keep is 0 in the first micro-batch of a step, then 1. */
+export function accumulateKernel(): Kernel {
+  return kernel({
+    name: 'accumulate',
+    reads: { x: 'f32', keep: 'f32' },
+    updates: { total: 'f32' },
+    uniforms: { count: 'u32' },
+    code: elementwise('total[i] = select(keep[0] * total[i], 0.0, keep[0] == 0.0) + x[i];'),
+  });
+}

@@ -1,0 +1,75 @@
+/**
+ * The optimiser's step over flat chunks (`Variables.chunks`): gradients scaled by min(1, clip / (global norm + 1e-6)), then AdamW with
+ * weight decay on every parameter that has a gradient. Exact rule: golden/README.md, "AdamW". Not ops: they end the tape.
+ */
+
+import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { accumulateKernel, adamwKernel, clipKernel, squaresKernel } from '../../shaders/optimiser.wgsl.ts';
+import { need, type Recorder } from '../tape/op.ts';
+import type { Tensor } from '../tape/tensor.ts';
+import type { FlatChunk } from '../tape/variables.ts';
+import { perElement } from './shapes.ts';
+
+export interface AdamWOptions {
+  /** Decay of the first and second moment; 0.9 and 0.999. */
+  readonly betas?: readonly [number, number];
+  /** 1e-8 */
+  readonly epsilon?: number;
+}
+
+/** Records the global L2 norm of all gradients. Returns [2]: the norm, and the factor that clips it to `clip`. */
+export function gradientNorm(recorder: Recorder, chunks: readonly FlatChunk[], clip: number): Tensor {
+  need(clip > 0, 'gradientNorm: clip', String(clip), 'a positive number, or Infinity for no clipping');
+  const groups = chunks.map(({ gradients }) => Math.min(1024, Math.ceil(gradients.size / (4 * WORKGROUP))));
+  const total = groups.reduce((a, b) => a + b, 0);
+  const partials = recorder.tensor('squares', [total]);
+  let first = 0;
+  chunks.forEach(({ gradients }, i) => {
+    const uniforms = { count: gradients.size, first };
+    recorder.dispatch(squaresKernel(i === 0), { gradients, partials }, { uniforms, workgroups: [groups[i]!, 1, 1] });
+    first += groups[i]!;
+  });
+  const norm = recorder.tensor('gradientNorm', [2]);
+  const uniforms = { count: total, clip: Math.min(clip, 3e38) };
+  recorder.dispatch(clipKernel(), { partials, norm }, { uniforms, workgroups: [1, 1, 1] });
+  return norm;
+}
+
+/**
+ * Records one AdamW update of every chunk.
+ * @param norm what `gradientNorm` returned.
+ * @param schedule input [4], set each step from `adamwSchedule`.
+ */
+export function adamw(
+  recorder: Recorder,
+  chunks: readonly FlatChunk[],
+  norm: Tensor,
+  schedule: Tensor,
+  { betas: [beta1, beta2] = [0.9, 0.999], epsilon = 1e-8 }: AdamWOptions = {},
+): void {
+  for (const chunk of chunks) {
+    const launch = perElement(chunk.parameters.size, { beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, epsilon });
+    recorder.dispatch(adamwKernel(), { ...chunk, norm, schedule }, launch);
+  }
+}
+
+/** The step's four numbers, taken in float64. `step` counts from 1. */
+export function adamwSchedule(
+  step: number,
+  learningRate: number,
+  weightDecay: number,
+  options: AdamWOptions = {},
+): Float32Array {
+  const [beta1, beta2] = options.betas ?? [0.9, 0.999];
+  return Float32Array.of(
+    learningRate / (1 - beta1 ** step),
+    1 - learningRate * weightDecay,
+    1 / Math.sqrt(1 - beta2 ** step),
+    0,
+  );
+}
+
+/** total = keep · total + x: sums micro-batches. `keep` [1] is 0 for the first of a step, then 1. */
+export function accumulate(recorder: Recorder, total: Tensor, x: Tensor, keep: Tensor): void {
+  recorder.dispatch(accumulateKernel(), { x, keep, total }, perElement(x.size));
+}

@@ -1,0 +1,36 @@
+/** Recording sums over rows (`shaders/column-sums.wgsl.ts`): bias gradients, norm gradients, token gradients. */
+
+import {
+  type ColumnTerms,
+  columnChunks,
+  columnFinishKernel,
+  columnPartialsKernel,
+} from '../../shaders/column-sums.wgsl.ts';
+import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { foldWorkgroups, type Inputs, type Recorder } from '../tape/op.ts';
+import type { Shape, Tensor } from '../tape/tensor.ts';
+import { perElement } from './shapes.ts';
+
+export const PLAIN_SUM: ColumnTerms = { name: 'plain', reads: { x: 'f32' }, terms: ['x[at]'] };
+
+/** One sum over `rows` for each term and each of `channels` columns; each result has `shape` (of `channels` elements). */
+export function recordColumnSums(
+  recorder: Recorder,
+  terms: ColumnTerms,
+  bind: Inputs,
+  size: { readonly rows: number; readonly channels: number; readonly shape?: Shape },
+  uniforms: Readonly<Record<string, number>> = {},
+): Tensor[] {
+  const { rows, channels, shape = [channels] } = size;
+  const chunks = columnChunks(rows, channels);
+  const partials = recorder.tensor('partials', [terms.terms.length, chunks, channels]);
+  const launch = perElement(chunks * channels, { rows, channels, ...uniforms });
+  recorder.dispatch(columnPartialsKernel(terms), { ...bind, partials }, launch);
+  const totals = terms.terms.map((_, t) => recorder.tensor(`sum${t}`, shape));
+  recorder.dispatch(
+    columnFinishKernel(totals.length),
+    { partials, ...Object.fromEntries(totals.map((total, t) => [`total${t}`, total])) },
+    { uniforms: { channels, chunks }, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) },
+  );
+  return totals;
+}

@@ -1,0 +1,121 @@
+/** Recording the GEMM family: which micro-kernel, how many splits, how large a launch. Used by linear and convolution ops. */
+
+import type { ProductVariant } from '../../shaders/gemm/family.ts';
+import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
+import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
+import { foldWorkgroups, type Recorder } from '../tape/op.ts';
+import type { Tensor } from '../tape/tensor.ts';
+import { chooseProduct, chooseWeightGradient } from './gemm-table.ts';
+
+/** Where weight(tap, k, n) lies: base + tap · strideTap + k · strideInner + n · strideColumn. */
+export interface WeightLayout {
+  readonly base?: number;
+  readonly strideTap: number;
+  readonly strideInner: number;
+  readonly strideColumn: number;
+}
+
+export interface Product {
+  readonly addressing: Addressing;
+  readonly a: Tensor;
+  readonly weight: Tensor;
+  readonly layout: WeightLayout;
+  readonly bias?: Tensor;
+  readonly residual?: Tensor;
+  readonly neighbours?: Tensor;
+  /** Rows M of the product, its inner size K and its columns N. */
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+  /** Edge of a row's brick, where rows are addressed by neighbours or children. */
+  readonly edge?: number;
+  readonly y: Tensor;
+  /** Present when y = gelu(product): receives the product. */
+  readonly pre?: Tensor;
+  /** Present for the transposed convolution: columns of each child. */
+  readonly perChild?: number;
+}
+
+/** Records y = epilogue(product). */
+export function recordProduct(recorder: Recorder, p: Product): void {
+  const variant: ProductVariant = {
+    addressing: p.addressing,
+    gelu: p.pre !== undefined,
+    bias: p.bias !== undefined,
+    residual: p.residual !== undefined,
+    scatter: p.perChild !== undefined,
+  };
+  const { rows, inner, columns } = p;
+  const unitStride = p.layout.strideColumn === 1;
+  const choice = chooseProduct(recorder.target, variant, { rows, inner, columns, unitStride });
+  const { a, weight, bias, residual, neighbours, y, pre } = p;
+  recorder.dispatch(
+    choice.kernel,
+    { a, weight, bias, residual, neighbours, y, pre },
+    {
+      uniforms: {
+        count: choice.count,
+        rows,
+        inner,
+        columns,
+        edgeLog2: Math.log2(p.edge ?? 1),
+        base: p.layout.base ?? 0,
+        strideTap: p.layout.strideTap,
+        strideInner: p.layout.strideInner,
+        strideColumn: p.layout.strideColumn,
+        perChild: p.perChild ?? columns,
+      },
+      workgroups: choice.workgroups,
+      flops: 2 * rows * inner * columns * TAPS[p.addressing],
+    },
+  );
+}
+
+export interface WeightGradient {
+  readonly addressing: Addressing;
+  readonly a: Tensor;
+  readonly d: Tensor;
+  readonly neighbours?: Tensor;
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+  readonly edge?: number;
+  readonly dWeight: Tensor;
+  readonly layout: WeightLayout;
+}
+
+/** Records dWeight = Σ_m a[rowOf(m, tap)] ⊗ d[m]. */
+export function recordWeightGradient(recorder: Recorder, w: WeightGradient): void {
+  const { rows, inner, columns } = w;
+  const taps = TAPS[w.addressing];
+  const choice = chooseWeightGradient(recorder.target, { addressing: w.addressing }, { rows, inner, columns, taps });
+  const count = taps * inner * columns;
+  const partials = recorder.tensor('partials', [choice.splits, count]);
+  recorder.dispatch(
+    choice.kernel,
+    { a: w.a, d: w.d, partials, neighbours: w.neighbours },
+    {
+      uniforms: {
+        count: choice.count,
+        rows,
+        inner,
+        columns,
+        edgeLog2: Math.log2(w.edge ?? 1),
+        splits: choice.splits,
+        rowsPerSplit: choice.rowsPerSplit,
+      },
+      workgroups: choice.workgroups,
+      flops: 2 * rows * count,
+    },
+  );
+  const { strideTap, strideInner, strideColumn } = w.layout;
+  recorder.dispatch(
+    weightGradientFinishKernel(),
+    { partials, dWeight: w.dWeight },
+    {
+      uniforms: { count, splits: choice.splits, inner, columns, strideTap, strideInner, strideColumn },
+      workgroups: foldWorkgroups(count, WORKGROUP),
+    },
+  );
+}

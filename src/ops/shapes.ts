@@ -1,0 +1,40 @@
+/** Shape arithmetic that ops share: feature maps [bricks, edge³, C] and the launches over their elements. */
+
+import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import type { BrickTable } from '../bricks/table.ts';
+import { HysparkError } from '../errors.ts';
+import { foldWorkgroups, type Launch, needDType, needRank } from '../tape/op.ts';
+import { shapeText, type Tensor } from '../tape/tensor.ts';
+
+/** Edge of a feature map's bricks. Throws `bad-shape` unless the map is [bricks, edge³, C] with edge a power of two. */
+export function edgeOf(op: string, argument: string, x: Tensor): number {
+  needDType(op, argument, x, 'f32');
+  needRank(op, argument, x, 3, '[bricks, edge³, channels]');
+  const edge = Math.round(Math.cbrt(x.shape[1]!));
+  if (edge ** 3 !== x.shape[1] || !Number.isInteger(Math.log2(edge))) {
+    throw new HysparkError('bad-shape', {
+      doing: `${op}: argument "${argument}"`,
+      got: shapeText(x.shape),
+      need: '[bricks, edge³, channels] with edge 1, 2, 4, 8, 16 …',
+    });
+  }
+  return edge;
+}
+
+/** As `edgeOf`, and the map has one brick for each slot of the table. */
+export function edgeOn(op: string, argument: string, x: Tensor, table: BrickTable): number {
+  const edge = edgeOf(op, argument, x);
+  if (x.shape[0] !== table.bricks) {
+    throw new HysparkError('bad-shape', {
+      doing: `${op}: argument "${argument}"`,
+      got: shapeText(x.shape),
+      need: `${table.bricks} bricks, as its table has`,
+    });
+  }
+  return edge;
+}
+
+/** A launch of one thread for each of `count` elements; `count` is among the uniforms. */
+export function perElement(count: number, uniforms: Readonly<Record<string, number>> = {}): Launch {
+  return { uniforms: { count, ...uniforms }, workgroups: foldWorkgroups(count, WORKGROUP) };
+}

@@ -1,0 +1,180 @@
+/** The one runner for all op cases. Throws with what differed; a test only has to call it. */
+
+import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
+import { BrickGrid } from '../bricks/grid.ts';
+import { type BrickTable, brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
+import type { Device } from '../gpu/device.ts';
+import { Random } from '../random.ts';
+import { defineOp } from '../tape/op.ts';
+import { compile } from '../tape/plan.ts';
+import { Tape } from '../tape/tape.ts';
+import { sizeOf, type Tensor } from '../tape/tensor.ts';
+import { Variables } from '../tape/variables.ts';
+import type { OpCases, Sample, Values } from './op-cases.ts';
+
+const USUAL = { forward: 1e-5, backward: 1e-5 };
+
+/** Hands a given dy to the op under test: its forward is 0, its backward is dy. */
+const probe = defineOp({
+  name: 'probe',
+  infer: (_: { y: Tensor }, __: Tensor) => [1],
+  forward(recorder, _, __, y) {
+    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 }, workgroups: [1, 1, 1] });
+  },
+  backward: (_recorder, { attributes: dy }) => ({ y: dy }),
+});
+
+/** Every check on one sample: forward, gradients, states, determinism, on memory that was filled with NaN. */
+export async function runSample<A>(device: Device, cases: OpCases<A>, sample: Sample<A>): Promise<void> {
+  const tape = new Tape(device.report);
+  const variables = new Variables(device.limits.maxStorageBufferBindingSize);
+  const values = drawInputs(cases.op, sample);
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, { shape, role = 'parameter', dtype }] of Object.entries(sample.inputs)) {
+    if (role === 'parameter') tensors[name] = variables.parameter(name, shape);
+    else tensors[name] = role === 'state' ? variables.state(name, shape) : tape.input(name, shape, dtype);
+  }
+  const { table, write } = declareTable(tape, sample);
+  const y = tape.output(cases.record(tape, tensors, sample.attributes, table));
+  const dy = tape.input('dy', y.shape);
+  const gradients = cases.backward ? tape.backward(probe(tape, { y }, dy)) : new Map<Tensor, Tensor>();
+  for (const gradient of gradients.values()) tape.output(gradient);
+  await variables.allocate(device, false);
+  const plan = await compile(device, tape, variables);
+  try {
+    const dyValues = draw(`${cases.op}/${sample.name}/dy`, y.size);
+    plan.write(dy, Float32Array.from(dyValues));
+    write?.(plan);
+    const run = async () => {
+      for (const [name, tensor] of Object.entries(tensors)) {
+        const data = Float32Array.from(values[name]!);
+        if (tensor.kind === 'input') plan.write(tensor, tensor.dtype === 'u32' ? Uint32Array.from(data) : data);
+        else variables.write(tensor, data);
+      }
+      plan.fillActivations(Number.NaN);
+      await plan.step();
+      const results: Record<string, Float32Array> = { y: await plan.read(y) };
+      for (const [parameter, gradient] of gradients) results[`d ${parameter.name}`] = await plan.read(gradient);
+      for (const [name, { role }] of Object.entries(sample.inputs)) {
+        if (role === 'state') results[`state ${name}`] = await variables.read(tensors[name]!);
+      }
+      return results;
+    };
+    const first = await run();
+    const second = await run();
+    const expected = cases.forward(values, sample.attributes, sample);
+    const tolerance = cases.tolerance ?? USUAL;
+    compare('y', first.y!, expected.y, tolerance.forward);
+    for (const [name, state] of Object.entries(expected.states ?? {})) {
+      compare(`state ${name}`, first[`state ${name}`]!, state, tolerance.forward);
+    }
+    if (cases.backward) {
+      const expectedGradients = cases.backward(values, sample.attributes, dyValues, sample);
+      for (const [name, gradient] of Object.entries(expectedGradients)) {
+        compare(`gradient of ${name}`, first[`d ${name}`] ?? new Float32Array(0), gradient, tolerance.backward);
+      }
+    }
+    for (const [name, result] of Object.entries(first)) {
+      const again = new Uint32Array(second[name]!.buffer);
+      const differs = new Uint32Array(result.buffer).findIndex((bits, i) => bits !== again[i]);
+      if (differs >= 0) throw new Error(`${name}: two runs differ at element ${differs}`);
+    }
+    device.check();
+  } finally {
+    plan.destroy();
+    variables.destroy();
+  }
+}
+
+/** The float64 loop's own gradients against central differences along a random direction for each parameter. */
+export function checkOracle<A>(cases: OpCases<A>, sample: Sample<A>): void {
+  if (!cases.backward) return;
+  const values = drawInputs(cases.op, sample);
+  const { y } = cases.forward(values, sample.attributes, sample);
+  const dy = draw(`${cases.op}/${sample.name}/dy`, y.length);
+  const gradients = cases.backward(values, sample.attributes, dy, sample);
+  for (const [name, { role = 'parameter' }] of Object.entries(sample.inputs)) {
+    if (role !== 'parameter') continue;
+    const gradient = gradients[name];
+    if (!gradient) throw new Error(`the loop gives no gradient of ${name}`);
+    const direction = draw(`${cases.op}/${sample.name}/direction ${name}`, gradient.length);
+    const along = (h: number) => {
+      const moved = values[name]!.map((v, i) => v + h * direction[i]!);
+      return dot(cases.forward({ ...values, [name]: moved }, sample.attributes, sample).y, dy);
+    };
+    const h = 1e-6;
+    const difference = (along(h) - along(-h)) / (2 * h);
+    const slope = dot(gradient, direction);
+    const size = Math.sqrt(dot(gradient, gradient) * dot(direction, direction)) + 1e-6;
+    if (!(Math.abs(difference - slope) <= 1e-4 * size)) {
+      throw new Error(`loop's gradient of ${name}: ${slope} along a direction, central difference ${difference}`);
+    }
+  }
+}
+
+/** Every wrong input throws at record time with its message. */
+export function checkWrong<A>(cases: OpCases<A>): void {
+  const withTable = cases.samples.find((s) => s.table);
+  for (const { name, record, message } of cases.wrong ?? []) {
+    const tape = new Tape();
+    const { table } = declareTable(tape, withTable ?? cases.samples[0]!);
+    let thrown: unknown;
+    try {
+      record(tape, table);
+    } catch (error) {
+      thrown = error;
+    }
+    if (!(thrown instanceof Error) || !message.test(thrown.message)) {
+      throw new Error(`${cases.op}, ${name}: expected ${message}, got ${thrown ?? 'no error'}`);
+    }
+    if (tape.dispatches.length > 0) throw new Error(`${cases.op}, ${name}: recorded launches before it threw`);
+  }
+}
+
+function declareTable<A>(tape: Tape, { table }: Sample<A>) {
+  const grid = new BrickGrid(...(table?.grid ?? [1, 1, 1]));
+  const visible = (table?.visible ?? [[0]]).map((list) => Uint32Array.from(list));
+  const declared: BrickTable = brickTable(tape, 'table', grid, visible.length, visible[0]!.length);
+  const write = (plan: Parameters<typeof writeBrickTable>[0]) =>
+    writeBrickTable(plan, declared, brickTableData(grid, visible));
+  return { table: declared, write };
+}
+
+/** Standard normal numbers, rounded to float32 so that the GPU starts from the same values. */
+export function draw(name: string, count: number): Float64Array {
+  const random = Random.of(7, name);
+  return Float64Array.from({ length: count }, (_, i) => Math.fround(random.normal(i)));
+}
+
+function drawInputs<A>(op: string, sample: Sample<A>): Values {
+  const entries = Object.entries(sample.inputs).map(([name, { shape, value }]) => {
+    const drawn = draw(`${op}/${sample.name}/${name}`, sizeOf(shape));
+    return [name, value ? drawn.map((v, i) => Math.fround(value(v, i))) : drawn] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, v, i) => sum + v * b[i]!, 0);
+}
+
+/** Throws unless the largest difference is at most `tolerance` times the largest expected magnitude. */
+export function compare(what: string, got: Float32Array, expected: Float64Array, tolerance: number): void {
+  if (got.length !== expected.length) throw new Error(`${what}: ${got.length} values, expected ${expected.length}`);
+  const largest = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+  let worst = 0;
+  let at = 0;
+  for (let i = 0; i < got.length; i++) {
+    const difference = Math.abs(got[i]! - expected[i]!);
+    if (!(difference <= worst)) {
+      worst = difference;
+      at = i;
+      if (Number.isNaN(difference)) break;
+    }
+  }
+  if (!(worst <= tolerance * Math.max(largest, 1e-30))) {
+    throw new Error(
+      `${what}: element ${at} is ${got[at]}, expected ${expected[at]} (difference ${worst}, largest value ${largest}, tolerance ${tolerance})`,
+    );
+  }
+}
