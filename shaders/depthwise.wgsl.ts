@@ -1,6 +1,6 @@
 /**
  * Depthwise 3³ convolution over bricks: each channel by itself, weights [27, C]. A thread a (voxel, channel): 27 reads of the input
- * and 27 of the weights, most of them from cache.
+ * and 27 of the weights, most of them source cache.
  */
 
 import type { ColumnTerms } from './column-sums.wgsl.ts';
@@ -27,8 +27,8 @@ export function depthwiseKernel(mirror: boolean): Kernel {
   let channel = i % u.channels;
   var sum = ${mirror ? '0.0' : 'bias[channel]'};
   for (var tap = 0u; tap < 27u; tap++) {
-    let from = rowOf(row, tap);
-    if (from != ${NO_ROW}) { sum += x[from * u.channels + channel] * weight[${mirror ? '(26u - tap)' : 'tap'} * u.channels + channel]; }
+    let source = rowOf(row, tap);
+    if (source != ${NO_ROW}) { sum += x[source * u.channels + channel] * weight[${mirror ? '(26u - tap)' : 'tap'} * u.channels + channel]; }
   }
   y[i] = sum;`),
   });
@@ -45,9 +45,9 @@ export function depthwiseWeightTerms(): ColumnTerms {
     uniforms: { edgeLog2: 'u32', width: 'u32' },
     library: rowOf('neighbours'),
     prelude: `
-    let from = rowOf(row, channel / u.width);
+    let source = rowOf(row, channel / u.width);
     let c = channel % u.width;
-    let value = select(x[select(from, 0u, from == ${NO_ROW}) * u.width + c], 0.0, from == ${NO_ROW});`,
+    let value = select(x[select(source, 0u, source == ${NO_ROW}) * u.width + c], 0.0, source == ${NO_ROW});`,
     terms: ['value * dy[row * u.width + c]'],
   };
 }

@@ -34,7 +34,7 @@ function sample(name: string, table: SampleTable, edge: number, inner: number, c
 function convolve({ x, weight, bias }: Values, { edge, inner, columns }: Sizes, table: SampleTable): Float64Array {
   const dense = toDense(x!, table, edge, inner);
   const y: Dense = { ...dense, channels: columns, values: new Float64Array((dense.values.length / inner) * columns) };
-  if (bias) y.values.forEach((_, i) => (y.values[i] = bias[i % columns]!));
+  if (bias) y.values.set(y.values.map((_, i) => bias[i % columns]!));
   eachNeighbour(dense, (row, from, tap) => {
     for (let k = 0; k < inner; k++)
       for (let n = 0; n < columns; n++)

@@ -12,7 +12,8 @@ for (const cases of all) {
   describe(cases.op, () => {
     for (const sample of cases.samples) {
       test(sample.name, async () => runSample(await testDevice(), cases, sample));
-      test(`${sample.name}: the loop against central differences`, () => checkOracle(cases, sample));
+      if (cases.backward && !cases.kinked)
+        test(`${sample.name}: the loop against central differences`, () => checkOracle(cases, sample));
     }
     test('wrong inputs', () => checkWrong(cases));
   });

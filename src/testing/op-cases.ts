@@ -57,6 +57,8 @@ export interface OpCases<A> {
   /** Gradients of every parameter; left out for ops that have none. */
   readonly backward?: (inputs: Values, attributes: A, dy: Float64Array, sample: Sample<A>) => Values;
   readonly wrong?: readonly WrongInput[];
+  /** Samples where the op has kinks, so that central differences say nothing. */
+  readonly kinked?: boolean;
   /** Largest difference / largest magnitude of the tensor, with the reason where it is not float32's usual 1e-5. */
   readonly tolerance?: { readonly forward: number; readonly backward: number; readonly why: string };
 }
