@@ -46,6 +46,11 @@ export function isDtype(text: unknown): text is Dtype {
   return typeof text === 'string' && Object.hasOwn(ARRAYS, text);
 }
 
+/** Whether a value of a loaded file is a tensor. */
+export function isTensor(value: unknown): value is HostTensor {
+  return typeof value === 'object' && value !== null && 'dtype' in value && isDtype(value.dtype);
+}
+
 /** Bytes of one element. */
 export function itemSize(dtype: Dtype): number {
   return ARRAYS[dtype].BYTES_PER_ELEMENT;
