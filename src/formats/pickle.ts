@@ -3,7 +3,7 @@
  * https://github.com/python/cpython/blob/3.12/Lib/pickletools.py. The reader is `unpickle.ts`.
  */
 import { HysparkError } from '../errors.ts';
-import type { Bytes } from './tensor.ts';
+import type { Bytes } from './bytes.ts';
 
 /** What dictionaries and sets may be keyed by. */
 export type PickleKey = string | number | bigint | boolean | null;

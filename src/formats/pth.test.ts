@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { concatChunks } from './bytes.ts';
 import { loadsOrRefuses, mutate, randomSource } from './fuzz.ts';
 import { Call, GlobalRef, PersistentId, writePickle } from './pickle.ts';
 import { asStateDict, OrderedDict, type PthInput, PyFloat, readPth, Tuple, writePth } from './pth.ts';
-import { concatChunks, type Dtype, type HostTensor, itemSize, viewAs } from './tensor.ts';
+import { type Dtype, type HostTensor, itemSize, viewAs } from './tensor.ts';
 import { readZip, writeZip } from './zip.ts';
 
 const f32 = (shape: number[], ...values: number[]): HostTensor => ({

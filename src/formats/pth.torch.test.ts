@@ -4,9 +4,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { concatChunks } from './bytes.ts';
 import { randomSource } from './fuzz.ts';
 import { OrderedDict, type PthInput, PyFloat, readPth, Tuple, writePth } from './pth.ts';
-import { bytesOf, concatChunks, type Dtype, type HostTensor, isTensor, itemSize, viewAs } from './tensor.ts';
+import { bytesOf, type Dtype, type HostTensor, isTensor, itemSize, viewAs } from './tensor.ts';
 
 const PYTHON = '/usr/bin/python3';
 /** Found, not imported: an installation that is broken must fail the tests, not skip them. */

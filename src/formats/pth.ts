@@ -4,10 +4,10 @@
  * https://github.com/pytorch/pytorch/blob/v2.4.0/torch/serialization.py, torch/_utils.py
  */
 import { type ErrorCode, HysparkError } from '../errors.ts';
+import type { Bytes } from './bytes.ts';
 import { Call, GlobalRef, PersistentId, type PickleKey, type PyFloat, Tuple, writePickle } from './pickle.ts';
 import {
   allocate,
-  type Bytes,
   byteCount,
   type Dtype,
   elementCount,

@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { concatChunks } from './bytes.ts';
 import { loadsOrRefuses, mutate, randomSource } from './fuzz.ts';
 import { openSafetensors, readSafetensors, writeSafetensors } from './safetensors.ts';
-import { concatChunks, DTYPES, type HostTensor, itemSize, toFloat32, viewAs } from './tensor.ts';
+import { DTYPES, type HostTensor, itemSize, toFloat32, viewAs } from './tensor.ts';
 
 /** One tensor of every element type, with sizes that leave the next one unaligned if they were written in this order. */
 function everyDtype(): Map<string, HostTensor> {

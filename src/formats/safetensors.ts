@@ -3,8 +3,8 @@
  * https://github.com/huggingface/safetensors#format
  */
 import { HysparkError } from '../errors.ts';
+import type { Bytes } from './bytes.ts';
 import {
-  type Bytes,
   byteCount,
   DTYPES,
   elementCount,

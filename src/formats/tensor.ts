@@ -4,6 +4,7 @@
  * the raw 16 bits, and `toFloat32` widens them.
  */
 import { HysparkError } from '../errors.ts';
+import type { Bytes } from './bytes.ts';
 
 const ARRAYS = {
   F64: Float64Array,
@@ -23,7 +24,6 @@ const ARRAYS = {
 export type Dtype = keyof typeof ARRAYS;
 export const DTYPES = Object.keys(ARRAYS) as Dtype[];
 export type TensorData = InstanceType<(typeof ARRAYS)[Dtype]>;
-export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Shape and element type without the elements. */
 export interface TensorSpec {
@@ -124,17 +124,4 @@ function halfToFloat(bits: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
-}
-
-/** Joins the chunks of a writer, for files small enough to be held twice. */
-export async function concatChunks(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Bytes> {
-  const list: Uint8Array[] = [];
-  for await (const chunk of chunks) list.push(chunk);
-  const out = new Uint8Array(list.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of list) {
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  return out;
 }

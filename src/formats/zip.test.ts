@@ -1,7 +1,7 @@
 import { unzipSync, Zip, ZipDeflate, ZipPassThrough, zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
+import { concatChunks } from './bytes.ts';
 import { loadsOrRefuses, mutate, randomSource } from './fuzz.ts';
-import { concatChunks } from './tensor.ts';
 import { readZip, writeZip, type ZipRecord } from './zip.ts';
 
 const text = (s: string) => new TextEncoder().encode(s);

@@ -5,8 +5,8 @@
  */
 import { inflateSync } from 'fflate';
 import { HysparkError } from '../errors.ts';
+import { type Bytes, concatBytes } from './bytes.ts';
 import { crc32 } from './crc.ts';
-import type { Bytes } from './tensor.ts';
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
@@ -58,19 +58,19 @@ export async function* writeZip(records: readonly ZipRecord[]): AsyncGenerator<B
     const sums = [crc32(data), record.size, record.size];
     const start = offsets[i]!;
     const extra = dataStart(start, name.length) - start - 30 - name.length;
-    yield concat(
+    yield concatBytes([
       pack([LOCAL], common, sums, [name.length, extra]),
       name,
       // an extra field that holds nothing but the padding, under the id that PyTorch gives it
       pack([], [0x4246, extra - 4]),
       new Uint8Array(extra - 4).fill(0x5a),
-    );
+    ]);
     yield data;
     const attributes = [name.length, 0, 0, 0, 0]; // extra, comment, disk, internal attributes
     directory.push(pack([CENTRAL], [20, ...common], sums, attributes, [0, start]), name); // external attributes, offset
   }
   const count = records.length;
-  yield concat(...directory, pack([END], [0, 0, count, count], [directorySize, at], [0]));
+  yield concatBytes([...directory, pack([END], [0, 0, count, count], [directorySize, at], [0])]);
 }
 
 /** Where a record's bytes start: behind the header of 30, the name and an extra field of at least 4 bytes, then aligned. */
@@ -87,16 +87,6 @@ function pack(...groups: number[][]): Bytes {
       if (g % 2 === 0) bytes.push((value >>> 16) & 255, value >>> 24);
     }
   return new Uint8Array(bytes);
-}
-
-function concat(...parts: Uint8Array[]): Bytes {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }
 
 export interface ZipEntry {
