@@ -1,5 +1,4 @@
 /** Our .pth files in PyTorch, and PyTorch's in ours. Runs where Debian's python3-torch is installed. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,15 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { concatChunks } from './bytes.ts';
 import { randomSource } from './fuzz.ts';
 import { OrderedDict, type PthInput, PyFloat, readPth, Tuple, writePth } from './pth.ts';
+import { hasTorch, runPython, torchNote } from './python.ts';
 import { bytesOf, type Dtype, type HostTensor, isTensor, itemSize, viewAs } from './tensor.ts';
-
-const PYTHON = '/usr/bin/python3';
-/** Found, not imported: an installation that is broken must fail the tests, not skip them. */
-const installed =
-  spawnSync(PYTHON, ['-c', 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)']).status === 0;
-const title = installed
-  ? 'with PyTorch'
-  : 'with PyTorch: SKIPPED, python3-torch is not installed (apt-get install python3-torch)';
 
 /** Both sides describe values in the same words; numbers by their 64 bits, since JavaScript does not tell 1 from 1.0. */
 const PRELUDE = `
@@ -42,13 +34,7 @@ def load(path, **options):
 `;
 
 function python(script: string, types: boolean, ...args: string[]): string {
-  const source = `TYPES = ${types ? 'True' : 'False'}\n${PRELUDE}\n${script}`;
-  const { status, stdout, stderr } = spawnSync(PYTHON, ['-c', source, ...args], {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-  });
-  if (status !== 0) throw new Error(`python: ${stderr}`);
-  return stdout;
+  return runPython(`TYPES = ${types ? 'True' : 'False'}\n${PRELUDE}\n${script}`, ...args);
 }
 
 /** `describe` of the script above. @param types whether to say which numbers are written as floats */
@@ -84,7 +70,7 @@ function everyDtype(): OrderedDict<HostTensor> {
   );
 }
 
-describe.skipIf(!installed)(title, () => {
+describe.skipIf(!hasTorch)(`with PyTorch${torchNote}`, () => {
   let dir = '';
   beforeAll(() => {
     dir = mkdtempSync(join(tmpdir(), 'pth-'));

@@ -141,6 +141,13 @@ describe('damaged files', () => {
     await expect(openSafetensors(new Blob([bytes.slice()]), 'x.safetensors')).rejects.toThrow(refusal);
   });
 
+  test('a message quotes no more than a line of the file', () => {
+    const bytes = fileOf({ ['w'.repeat(100_000)]: entry([0, 8], 'F32', Array(100_000).fill(3)) }, 8);
+    expect(() => readSafetensors(bytes)).toThrow(
+      expect.objectContaining({ message: expect.stringMatching(/^.{100,400}$/) }),
+    );
+  });
+
   test('20 000 mutated files load or are refused with a typed error', async () => {
     const tensors = new Map([...everyDtype()].slice(0, 4));
     const good = await concatChunks(writeSafetensors(tensors, { step: '1' }));

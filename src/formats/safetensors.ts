@@ -74,8 +74,9 @@ export async function openSafetensors(blob: Blob, file = 'safetensors file'): Pr
   };
 }
 
+/** `got` may quote the header, which may be megabytes. */
 function bad(file: string, got: string, need?: string): HysparkError {
-  return new HysparkError('bad-file', { doing: `reading ${file}`, got, need });
+  return new HysparkError('bad-file', { doing: `reading ${file}`, got: got.slice(0, 300), need });
 }
 
 function headerLength(first: Uint8Array, fileBytes: number, file: string): number {
