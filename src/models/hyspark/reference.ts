@@ -18,6 +18,8 @@ export interface ReferenceEntry {
 /** The part of the full model that the encoder alone consists of, and how its keys begin there. */
 export const ENCODER_PREFIX = 'sparse_encoder.';
 
+type Layout = Pick<ParameterSpec, 'layout' | 'shape'>;
+
 const AFFINE = [
   ['weight', 'weight'],
   ['bias', 'bias'],
@@ -82,7 +84,7 @@ export function referenceEntries(config: HySparkConfig): ReferenceEntry[] {
 }
 
 /** PyTorch's shape of a tensor of ours. */
-export function referenceShape(key: string, { layout, shape }: Pick<ParameterSpec, 'layout' | 'shape'>): Shape {
+export function referenceShape(key: string, { layout, shape }: Layout): Shape {
   const [a = 1, b = 1, c = 1] = shape;
   if (layout === 'conv3') return [c, b, 3, 3, 3]; // ours [27, in, out]
   if (layout === 'depthwise') return [b, 1, 3, 3, 3]; // ours [27, C]
@@ -94,7 +96,7 @@ export function referenceShape(key: string, { layout, shape }: Pick<ParameterSpe
 }
 
 /** PyTorch's elements as three axes in C order, and the stride of each axis among ours. */
-function axes({ layout, shape }: Pick<ParameterSpec, 'layout' | 'shape'>): { sizes: number[]; strides: number[] } {
+function axes({ layout, shape }: Layout): { sizes: number[]; strides: number[] } {
   const [a = 1, b = 1, c = 1] = shape;
   // (out, in, taps) ← [taps, in, out]; taps run x-major in both
   if (layout === 'conv3') return { sizes: [c, b, a], strides: [1, c, b * c] };
@@ -106,7 +108,7 @@ function axes({ layout, shape }: Pick<ParameterSpec, 'layout' | 'shape'>): { siz
 }
 
 /** Our elements in PyTorch's order. */
-export function toReference(spec: Pick<ParameterSpec, 'layout' | 'shape'>, ours: Float32Array): Float32Array {
+export function toReference(spec: Layout, ours: Float32Array): Float32Array<ArrayBuffer> {
   const theirs = new Float32Array(ours.length);
   walk(spec, (from, at) => {
     theirs[at] = ours[from]!;
@@ -115,7 +117,7 @@ export function toReference(spec: Pick<ParameterSpec, 'layout' | 'shape'>, ours:
 }
 
 /** PyTorch's elements in our order. */
-export function fromReference(spec: Pick<ParameterSpec, 'layout' | 'shape'>, theirs: Float32Array): Float32Array {
+export function fromReference(spec: Layout, theirs: Float32Array): Float32Array<ArrayBuffer> {
   const ours = new Float32Array(theirs.length);
   walk(spec, (to, at) => {
     ours[to] = theirs[at]!;
@@ -124,7 +126,7 @@ export function fromReference(spec: Pick<ParameterSpec, 'layout' | 'shape'>, the
 }
 
 /** Calls back with our index and PyTorch's of every element. */
-function walk(spec: Pick<ParameterSpec, 'layout' | 'shape'>, visit: (ours: number, theirs: number) => void): void {
+function walk(spec: Layout, visit: (ours: number, theirs: number) => void): void {
   const { sizes, strides } = axes(spec);
   const [n0, n1, n2] = sizes as [number, number, number];
   const [s0, s1, s2] = strides as [number, number, number];

@@ -25,7 +25,7 @@ export class SetReport {
 
   /** Adds a comparison: its relative error, and how many numbers it stands for. */
   add(group: string, tolerance: number, error: number, at: string, compared = 1): void {
-    const known = this.groups.get(group) ?? { compared: 0, worst: -1, at: '', tolerance };
+    const known = this.groups.get(group) ?? { compared: 0, worst: 0, at: '', tolerance };
     known.compared += compared;
     if (Number.isNaN(error) || error > known.worst) {
       if (!Number.isNaN(known.worst)) Object.assign(known, { worst: error, at });
