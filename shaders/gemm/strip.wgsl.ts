@@ -27,6 +27,8 @@ export interface StripTile {
   readonly columns: number;
   /** Input channels a step, where not addressing neighbours. */
   readonly unroll: number;
+  /** Four input channels in one load: needs unroll 4 and K divisible by 4. */
+  readonly vec4: boolean;
 }
 
 export const SUBGROUPS_A_WORKGROUP = 4;
@@ -58,13 +60,17 @@ export function stripProductKernel(variant: ProductVariant, tile: StripTile): Ke
   const weightLoads = !subgroups
     ? ''
     : lines(loads, (g) =>
-        isStrip || shared === 1
+        isStrip || shared === 1 || tile.vec4
           ? `let w${g} = weight[at + place${g}];`
           : `let w${g} = select(0.0, weight[at + select(0u, place${g}, k + channel${g} < K)], k + channel${g} < K);`,
       );
   const addresses = lines(strips, (s) => (isStrip ? stripAddresses(s, length) : rowAddress(s)));
   const values = lines(strips, (s) => {
     if (isStrip) return stripValues(s, length);
+    if (tile.vec4) {
+      const parts = ['x', 'y', 'z', 'w'].map((part, d) => `let a${s}_${d} = q${s}.${part};`).join(' ');
+      return `let q${s} = select(a[(base${s} + k) / 4u], vec4f(0.0), gone${s}); ${parts}`;
+    }
     // A channel past the end meets a weight of zero (subgroups) or is left out by unroll = 1.
     return lines(
       shared,
@@ -129,7 +135,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   return kernel({
     name: 'product-strip',
     variant: { ...variant, ...tile },
-    reads: productReads(variant),
+    reads: tile.vec4 ? { ...productReads(variant), a: 'vec4f' } : productReads(variant),
     writes: productWrites(variant),
     uniforms: { count: 'u32', ...PRODUCT_UNIFORMS },
     subgroups,

@@ -8,6 +8,7 @@ import {
   stripWeightGradientKernel,
   tapsOfTile,
 } from '../../shaders/gemm/strip-weight-gradient.wgsl.ts';
+import { tileProductKernel, tileWeightGradientKernel, type WorkgroupTile } from '../../shaders/gemm/tile.wgsl.ts';
 import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { foldWorkgroups, type Target, type Workgroups } from '../tape/op.ts';
 
@@ -42,6 +43,7 @@ export interface SplitChoice extends Choice {
 }
 
 export function chooseProduct(target: Target, variant: ProductVariant, shape: ProductShape): Choice {
+  if (target.class === 'gpu') return tileProduct(variant, shape);
   const tile = target.class === 'plain' ? undefined : stripTile(target, variant, shape);
   return tile ? stripProduct(variant, shape, tile) : plainProduct(variant, shape);
 }
@@ -51,8 +53,54 @@ export function chooseWeightGradient(
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): SplitChoice {
+  if (target.class === 'gpu') return tileWeightGradient(variant, shape);
   const subgroups = target.class === 'software-subgroups';
   return subgroups ? stripWeightGradient(target.subgroupSize, variant, shape) : plainWeightGradient(variant, shape);
+}
+
+/** Tiles for real GPUs: 128 threads each; narrow layers get narrow tiles, for wasted columns cost in full. */
+const WIDE: WorkgroupTile = { down: 128, across: 64, depth: 16, threadColumns: 8 };
+const NARROW: WorkgroupTile = { down: 128, across: 32, depth: 16, threadColumns: 4 };
+const SLIM: WorkgroupTile = { down: 256, across: 16, depth: 8, threadColumns: 4 };
+
+function workgroupTile(columns: number): WorkgroupTile {
+  return columns <= 16 ? SLIM : columns <= 32 ? NARROW : WIDE;
+}
+
+function tileProduct(variant: ProductVariant, { rows, columns, unitStride }: ProductShape): Choice {
+  const tile = workgroupTile(columns);
+  const [x, z] = foldWorkgroups(rows, tile.down);
+  const workgroups = [x, Math.ceil(columns / tile.across), z] as const;
+  return { kernel: tileProductKernel(variant, tile, unitStride), uniforms: {}, workgroups };
+}
+
+/** Workgroups that fill a large GPU a few times over. */
+const TARGET_WORKGROUPS = 1024;
+
+function tileWeightGradient(
+  variant: WeightGradientVariant,
+  { rows, inner, columns, taps }: WeightGradientShape,
+): SplitChoice {
+  // The block's rows are input channels: a small square tile, 64 threads.
+  const tile: WorkgroupTile =
+    columns <= 32 || inner <= 32
+      ? { down: 32, across: 32, depth: 16, threadColumns: 4 }
+      : { down: 64, across: 64, depth: 16, threadColumns: 8 };
+  const [x, y] = [Math.ceil(columns / tile.across), Math.ceil(inner / tile.down) * taps];
+  const wanted = Math.min(
+    Math.ceil(TARGET_WORKGROUPS / (x * y)),
+    Math.ceil(rows / 256),
+    mostSplits(taps * inner * columns),
+  );
+  const rowsPerSplit = Math.ceil(rows / wanted / tile.depth) * tile.depth;
+  const splits = Math.ceil(rows / rowsPerSplit);
+  return {
+    kernel: tileWeightGradientKernel(variant, tile),
+    uniforms: {},
+    workgroups: [x, y, splits],
+    splits,
+    rowsPerSplit,
+  };
 }
 
 function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStride }: ProductShape): Choice {
@@ -72,22 +120,31 @@ function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStrid
 function stripTile(
   target: Target,
   { addressing }: ProductVariant,
-  { columns, edge }: ProductShape,
+  { inner, columns, edge }: ProductShape,
 ): StripTile | undefined {
   const subgroups = target.class === 'software-subgroups';
   const lanes = subgroups ? target.subgroupSize : 8;
   const wide = lanes >= 8;
   if (addressing === 'neighbours') {
     const length = Math.min(edge, 4);
-    if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1 };
+    if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1, vec4: false };
     const across = cover(columns, wide ? [4, 8, 12, 16] : [4, 6, 12, 16]);
     const strips = length === 4 ? (wide && across < 16 ? 1 : 2) : length === 2 && wide ? 2 : 4;
-    return { lanes, subgroups, strips, length, columns: across, unroll: 1 };
+    return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
   }
   // Without subgroups each weight is a load again, and the plain kernel's vec4 loads win.
   if (!subgroups) return undefined;
   const across = cover(columns, wide ? [4, 8, 16, 32] : [4, 6, 12, 16, 32]);
-  return { lanes, subgroups, strips: wide && across === 32 ? 4 : 8, length: 1, columns: across, unroll: wide ? 1 : 4 };
+  const vec4 = !wide && inner % 4 === 0;
+  return {
+    lanes,
+    subgroups,
+    strips: wide && across === 32 ? 4 : 8,
+    length: 1,
+    columns: across,
+    unroll: wide ? 1 : 4,
+    vec4,
+  };
 }
 
 /** The width among `widths` (ascending) that wastes fewest of `columns`; the largest of equals. */
