@@ -131,7 +131,7 @@ export const documents: Rule = (files) => {
 /** Comments out, strings kept: a glob such as `./*.ts` begins no comment. */
 function withoutComments(text: string): string {
   const strings = /'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/.source;
-  const comments = /\/\*[^]*?\*\/|\/\/.*/.source;
+  const comments = /\/\*[\s\S]*?\*\/|\/\/.*/.source;
   return text.replace(new RegExp(`(${strings})|${comments}`, 'g'), (_, string?: string) => string ?? '');
 }
 
