@@ -1,6 +1,6 @@
 /**
  * Depthwise 3³ convolution over bricks: each channel by itself, weights [27, C]. A thread a (voxel, channel): 27 reads of the input
- * and 27 of the weights, most of them source cache.
+ * and 27 of the weights, most of them from cache.
  */
 
 import type { ColumnTerms } from './column-sums.wgsl.ts';

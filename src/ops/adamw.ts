@@ -3,12 +3,43 @@
  * weight decay on every parameter that has a gradient. Exact rule: golden/README.md, "AdamW". Not ops: they end the tape.
  */
 
+import { scaleKernel } from '../../shaders/elementwise.wgsl.ts';
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { accumulateKernel, adamwKernel, clipKernel, squaresKernel } from '../../shaders/optimiser.wgsl.ts';
 import { need, type Recorder } from '../tape/op.ts';
+import type { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
-import type { FlatChunk } from '../tape/variables.ts';
+import type { FlatChunk, Variables } from '../tape/variables.ts';
 import { perElement } from './shapes.ts';
+
+/**
+ * Puts each parameter's gradient where the optimiser finds it. A gradient that nothing else reads is written there by its own
+ * kernel; any other is copied.
+ * @param keep input [1] for gradient accumulation, 0 in the first micro-batch of a step, then 1: gradients are added up.
+ */
+export function keepGradients(
+  tape: Tape,
+  gradients: ReadonlyMap<Tensor, Tensor>,
+  variables: Variables,
+  keep?: Tensor,
+): void {
+  const read = new Set<Tensor>();
+  for (const { kernel, tensors } of tape.dispatches) {
+    tensors.forEach((tensor, i) => {
+      if (kernel.bindings[i]!.access === 'read') read.add(tensor);
+    });
+  }
+  for (const [parameter, gradient] of gradients) {
+    const home = variables.gradientOf(parameter);
+    if (keep) {
+      tape.dispatch(accumulateKernel(), { x: gradient, keep, total: home }, perElement(home.size));
+    } else if (gradient.home || read.has(gradient)) {
+      tape.dispatch(scaleKernel(), { x: gradient, y: home }, perElement(home.size, { factor: 1 }));
+    } else {
+      gradient.home = home;
+    }
+  }
+}
 
 export interface AdamWOptions {
   /** Decay of the first and second moment; 0.9 and 0.999. */
@@ -67,9 +98,4 @@ export function adamwSchedule(
     1 / Math.sqrt(1 - beta2 ** step),
     0,
   );
-}
-
-/** total = keep · total + x: sums micro-batches. `keep` [1] is 0 for the first of a step, then 1. */
-export function accumulate(recorder: Recorder, total: Tensor, x: Tensor, keep: Tensor): void {
-  recorder.dispatch(accumulateKernel(), { x, keep, total }, perElement(x.size));
 }

@@ -58,7 +58,7 @@ export const attentionCases = defineCases<Sizes>({
     sample('one head', 1, 9, 1, 6),
     sample('more tokens than a workgroup', 1, 70, 2, 12),
   ],
-  record: (tape, { qkv }, { heads }) => attention(tape, { qkv: qkv! }, { heads }),
+  record: (tape, { qkv }, { heads, samples }) => attention(tape, { qkv: qkv! }, { heads, samples }),
   forward({ qkv }, s) {
     const y = new Float64Array(s.samples * s.tokens * s.heads * s.dim);
     eachHead(qkv!, s, (at, p, out) => {
@@ -94,13 +94,13 @@ export const attentionCases = defineCases<Sizes>({
   wrong: [
     {
       name: 'heads that do not divide the channels',
-      record: (tape) => attention(tape, { qkv: tensor([1, 4, 36]) }, { heads: 5 }),
+      record: (tape) => attention(tape, { qkv: tensor([1, 4, 36]) }, { heads: 5, samples: 1 }),
       message: /attention: heads: got 5 for 36 = 3 · 12 channels, need a divisor/,
     },
     {
-      name: 'no batch axis',
-      record: (tape) => attention(tape, { qkv: tensor([4, 36]) }, { heads: 4 }),
-      message: /attention: argument "qkv": got \[4, 36\], need \[samples, tokens, 3 · channels\]/,
+      name: 'samples of unequal length',
+      record: (tape) => attention(tape, { qkv: tensor([4, 36]) }, { heads: 4, samples: 3 }),
+      message: /attention: samples: got 3 for 4 tokens, need equally many tokens in each/,
     },
   ],
 });

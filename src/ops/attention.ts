@@ -7,33 +7,36 @@ import {
   attentionWeightsKernel,
 } from '../../shaders/attention.wgsl.ts';
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
-import { defineOp, foldWorkgroups, need, needDType, needRank } from '../tape/op.ts';
+import { defineOp, foldWorkgroups, need, needDType } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { perElement } from './shapes.ts';
 
 export type AttentionInputs = {
-  /** [samples, tokens, 3 · C]: query, key, value side by side, each head by head, as one linear layer gives them. */
+  /** [..., 3 · C], a row a token: query, key, value side by side, each head by head, as one linear layer gives them. */
   readonly qkv: Tensor;
 };
 
 export interface AttentionAttributes {
   readonly heads: number;
+  /** Tokens attend to the others of their sample; the rows of a sample are contiguous and equally many in each. */
+  readonly samples: number;
 }
 
 export const attention = defineOp({
   name: 'attention',
 
-  infer({ qkv }: AttentionInputs, { heads }: AttentionAttributes) {
+  infer({ qkv }: AttentionInputs, { heads, samples }: AttentionAttributes) {
     needDType('attention', 'qkv', qkv, 'f32');
-    needRank('attention', 'qkv', qkv, 3, '[samples, tokens, 3 · channels]');
-    const [samples, tokens, triple] = qkv.shape as [number, number, number];
+    const triple = qkv.channels;
     const fits = Number.isInteger(heads) && heads >= 1 && triple % (3 * heads) === 0;
     need(fits, 'attention: heads', `${heads} for ${triple} = 3 · ${triple / 3} channels`, 'a divisor of the channels');
-    return [samples, tokens, triple / 3];
+    const even = Number.isInteger(samples) && samples >= 1 && qkv.rows % samples === 0;
+    need(even, 'attention: samples', `${samples} for ${qkv.rows} tokens`, 'equally many tokens in each');
+    return [...qkv.shape.slice(0, -1), triple / 3];
   },
 
-  forward(recorder, { qkv }, { heads }, y) {
-    const { samples, tokens, sizes, scale } = sizesOf(qkv, heads);
+  forward(recorder, { qkv }, { heads, samples }, y) {
+    const { tokens, sizes, scale } = sizesOf(qkv, heads, samples);
     const rows = samples * heads * tokens;
     const weights = recorder.tensor('weights', [samples, heads, tokens, tokens]);
     const uniforms = { count: rows, ...sizes, scale };
@@ -44,8 +47,8 @@ export const attention = defineOp({
     return { weights };
   },
 
-  backward(recorder, { inputs: { qkv }, attributes: { heads }, saved: { weights }, dy }) {
-    const { samples, tokens, sizes, scale } = sizesOf(qkv, heads);
+  backward(recorder, { inputs: { qkv }, attributes: { heads, samples }, saved: { weights }, dy }) {
+    const { tokens, sizes, scale } = sizesOf(qkv, heads, samples);
     const rows = samples * heads * tokens;
     const dScores = recorder.tensor('dScores', weights.shape);
     const workgroups = foldWorkgroups(rows * WORKGROUP, WORKGROUP);
@@ -62,8 +65,8 @@ export const attention = defineOp({
   },
 });
 
-function sizesOf(qkv: Tensor, heads: number) {
-  const [samples, tokens, triple] = qkv.shape as [number, number, number];
-  const dim = triple / 3 / heads;
-  return { samples, tokens, sizes: { tokens, heads, dim }, scale: 1 / Math.sqrt(dim) };
+function sizesOf(qkv: Tensor, heads: number, samples: number) {
+  const tokens = qkv.rows / samples;
+  const dim = qkv.channels / 3 / heads;
+  return { tokens, sizes: { tokens, heads, dim }, scale: 1 / Math.sqrt(dim) };
 }

@@ -18,7 +18,7 @@ export const positionAddCases = defineCases<number>({
     {
       name: 'batch 3',
       table,
-      inputs: { x: { shape: [6, 5] }, positions: { shape: [6, 5], role: 'constant' } },
+      inputs: { x: { shape: [6, 1, 5] }, positions: { shape: [6, 5], role: 'constant' } },
       attributes: 5,
     },
   ],
@@ -30,7 +30,7 @@ export const positionAddCases = defineCases<number>({
   wrong: [
     {
       name: 'a table for another grid',
-      record: (tape, t) => positionAdd(tape, { x: tensor([6, 5]), positions: tensor([7, 5]) }, t),
+      record: (tape, t) => positionAdd(tape, { x: tensor([6, 1, 5]), positions: tensor([7, 5]) }, t),
       message: /positionAdd: argument "positions": got \[7, 5\], need \[6, 5\]/,
     },
   ],

@@ -7,7 +7,7 @@ import type { Tensor } from '../tape/tensor.ts';
 import { perElement } from './shapes.ts';
 
 export type PositionAddInputs = {
-  /** [bricks, C]: one token a brick */
+  /** [bricks, 1, C]: one token a brick */
   readonly x: Tensor;
   /** [cells of a sample, C], constant */
   readonly positions: Tensor;
@@ -17,7 +17,7 @@ export const positionAdd = defineOp({
   name: 'positionAdd',
 
   infer({ x, positions }: PositionAddInputs, table: BrickTable) {
-    needShape('positionAdd', 'x', x, [table.bricks, x.channels]);
+    needShape('positionAdd', 'x', x, [table.bricks, 1, x.channels]);
     needShape('positionAdd', 'positions', positions, [table.grid.cells, x.channels]);
     return x.shape;
   },

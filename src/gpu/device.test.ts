@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { sum } from '../ops/sum.ts';
+import { compile } from '../tape/plan.ts';
+import { Tape } from '../tape/tape.ts';
+import { testDevice } from '../testing/device.ts';
+import { openDevice } from './device.ts';
+
+const adapter = typeof process === 'undefined' ? undefined : process.env?.HYSPARK_ADAPTER || undefined;
+
+describe('a device', () => {
+  test('reports what it got', async () => {
+    const { report } = await testDevice();
+    expect(report.name).not.toBe('');
+    expect(['gpu', 'software-subgroups', 'software']).toContain(report.class);
+    expect(report.limits.maxStorageBufferBindingSize).toBeGreaterThanOrEqual(128 * 1024 * 1024);
+    expect(report.limits.maxStorageBuffersPerShaderStage).toBeGreaterThanOrEqual(8);
+    if (report.class === 'software-subgroups') expect(report.subgroupSize).toBeGreaterThan(1);
+  });
+
+  test('turns a validation error into a typed one', async () => {
+    const device = await testDevice();
+    const tooMuch = device.guarded('Trying a bad buffer', () =>
+      device.createBuffer('bad', 16, GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE),
+    );
+    await expect(tooMuch).rejects.toMatchObject({
+      code: 'gpu-validation',
+      message: expect.stringMatching(/^Trying a bad buffer: got /),
+    });
+    device.check(); // and the device goes on
+  });
+
+  test('leaves its error scopes balanced when the work throws', async () => {
+    const device = await testDevice();
+    const thrown = device.guarded('Throwing', () => {
+      throw new RangeError('mine');
+    });
+    await expect(thrown).rejects.toThrow('mine');
+    await device.guarded('Going on', () => undefined);
+  });
+
+  test('that is lost says so, in the step under way and in the next', async () => {
+    const device = await openDevice({ adapter });
+    const tape = new Tape(device.report);
+    tape.report(sum(tape, { x: tape.input('x', [64]) }, {}));
+    const plan = await compile(device, tape);
+    await plan.step();
+    device.gpu.destroy(); // not `dispose`: nobody asked for this
+    const error = await device.lost;
+    expect(error).toMatchObject({
+      code: 'device-lost',
+      message: expect.stringMatching(/resume from it on a new device/),
+    });
+    expect(() => plan.step()).toThrow(/Using the GPU/);
+  });
+
+  test('that was disposed refuses work', async () => {
+    const device = await openDevice({ adapter });
+    device.dispose();
+    expect(await device.lost).toBeUndefined();
+    expect(() => device.check()).toThrow(/Using a device: got one that was disposed/);
+  });
+});

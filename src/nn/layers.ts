@@ -1,0 +1,138 @@
+/** Layers with parameters: declared once, applied on any tape. */
+
+import type { BrickTable } from '../bricks/table.ts';
+import { batchNorm } from '../ops/batch-norm.ts';
+import { conv3 } from '../ops/conv3.ts';
+import { depthwiseConv3 } from '../ops/depthwise-conv3.ts';
+import { layerNorm } from '../ops/layer-norm.ts';
+import { type LinearAttributes, linear } from '../ops/linear.ts';
+import { transposedConv2 } from '../ops/transposed-conv2.ts';
+import type { Tape } from '../tape/tape.ts';
+import type { Tensor } from '../tape/tensor.ts';
+import type { Declarations } from './declare.ts';
+import { fanInUniform, type Initialiser, ones, zeros } from './initialisers.ts';
+
+/** How a layer's weight and bias start. */
+export interface Start {
+  readonly weight: Initialiser;
+  readonly bias: Initialiser;
+}
+
+function convolutionDefault(fanIn: number): Start {
+  return { weight: fanInUniform(fanIn), bias: fanInUniform(fanIn) };
+}
+
+/** Linear layer or 1³ convolution. */
+export class Linear {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(
+    declare: Declarations,
+    name: string,
+    inner: number,
+    columns: number,
+    start: Start = convolutionDefault(inner),
+  ) {
+    this.weight = declare.parameter(`${name}.weight`, [inner, columns], 'linear', start.weight);
+    this.bias = declare.parameter(`${name}.bias`, [columns], 'vector', start.bias);
+  }
+
+  apply(tape: Tape, x: Tensor, options: LinearAttributes & { readonly residual?: Tensor } = {}): Tensor {
+    const { residual, ...attributes } = options;
+    return linear(tape, { x, weight: this.weight, bias: this.bias, residual }, attributes);
+  }
+}
+
+/** 3³ convolution over bricks. */
+export class Conv3 {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(
+    declare: Declarations,
+    name: string,
+    inner: number,
+    columns: number,
+    start: Start = convolutionDefault(27 * inner),
+  ) {
+    this.weight = declare.parameter(`${name}.weight`, [27, inner, columns], 'conv3', start.weight);
+    this.bias = declare.parameter(`${name}.bias`, [columns], 'vector', start.bias);
+  }
+
+  apply(tape: Tape, x: Tensor, table: BrickTable): Tensor {
+    return conv3(tape, { x, weight: this.weight, bias: this.bias }, table);
+  }
+}
+
+/** Depthwise 3³ convolution over bricks. */
+export class DepthwiseConv3 {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(declare: Declarations, name: string, channels: number) {
+    const start = convolutionDefault(27);
+    this.weight = declare.parameter(`${name}.weight`, [27, channels], 'depthwise', start.weight);
+    this.bias = declare.parameter(`${name}.bias`, [channels], 'vector', start.bias);
+  }
+
+  apply(tape: Tape, x: Tensor, table: BrickTable): Tensor {
+    return depthwiseConv3(tape, { x, weight: this.weight, bias: this.bias }, table);
+  }
+}
+
+/** Transposed convolution, kernel 2 and stride 2. */
+export class TransposedConv2 {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+
+  constructor(declare: Declarations, name: string, inner: number, columns: number, start: Start) {
+    this.weight = declare.parameter(`${name}.weight`, [inner, 8, columns], 'transposed', start.weight);
+    this.bias = declare.parameter(`${name}.bias`, [columns], 'vector', start.bias);
+  }
+
+  apply(tape: Tape, x: Tensor): Tensor {
+    return transposedConv2(tape, { x, weight: this.weight, bias: this.bias }, undefined);
+  }
+}
+
+/** Layer normalisation over channels. */
+export class LayerNorm {
+  readonly gamma: Tensor;
+  readonly beta: Tensor;
+
+  constructor(
+    declare: Declarations,
+    name: string,
+    channels: number,
+    private readonly epsilon: number,
+  ) {
+    this.gamma = declare.parameter(`${name}.weight`, [channels], 'vector', ones);
+    this.beta = declare.parameter(`${name}.bias`, [channels], 'vector', zeros);
+  }
+
+  apply(tape: Tape, x: Tensor): Tensor {
+    return layerNorm(tape, { x, gamma: this.gamma, beta: this.beta }, { epsilon: this.epsilon });
+  }
+}
+
+/** Batch normalisation followed by ReLU, with running statistics. */
+export class BatchNormReLU {
+  readonly gamma: Tensor;
+  readonly beta: Tensor;
+  readonly runningMean: Tensor;
+  readonly runningVariance: Tensor;
+
+  constructor(declare: Declarations, name: string, channels: number) {
+    this.gamma = declare.parameter(`${name}.weight`, [channels], 'vector', ones);
+    this.beta = declare.parameter(`${name}.bias`, [channels], 'vector', zeros);
+    this.runningMean = declare.state(`${name}.runningMean`, [channels], zeros);
+    this.runningVariance = declare.state(`${name}.runningVariance`, [channels], ones);
+  }
+
+  /** @param training the batch's statistics, and move the running ones; otherwise the running ones. */
+  apply(tape: Tape, x: Tensor, training: boolean): Tensor {
+    const { gamma, beta, runningMean, runningVariance } = this;
+    return batchNorm(tape, { x, gamma, beta, runningMean, runningVariance }, { training, relu: true });
+  }
+}

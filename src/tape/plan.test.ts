@@ -1,0 +1,181 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { kernel } from '../../shaders/lib/kernel.ts';
+import type { Device } from '../gpu/device.ts';
+import { linear } from '../ops/linear.ts';
+import { sum } from '../ops/sum.ts';
+import { testDevice } from '../testing/device.ts';
+import { initialise, smallNetwork, writeStep } from '../testing/network.ts';
+import { compile, layOut, type Plan } from './plan.ts';
+import { Tape } from './tape.ts';
+import { Variables } from './variables.ts';
+
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice();
+});
+
+/** Trains the small network; returns the losses, bit for bit, and the plan for inspection. */
+async function train(steps: number, options: { recompute?: boolean; batch?: number } = {}) {
+  const network = smallNetwork(device.report, 3, options.batch);
+  await network.variables.allocate(device, true);
+  initialise(network);
+  const plan = await compile(device, network.tape, network.variables, options);
+  plan.fillActivations(Number.NaN);
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    writeStep(plan, network, step);
+    losses.push((await plan.step())[0]![0]!);
+  }
+  const parameters = await Promise.all(network.variables.parameters.map((p) => network.variables.read(p)));
+  return { losses, parameters, plan, network };
+}
+
+describe('a replayed step', () => {
+  let run: Awaited<ReturnType<typeof train>>;
+  beforeAll(async () => {
+    run = await train(3);
+  });
+  afterAll(() => run.plan.destroy());
+
+  test('creates no buffer, bind group or pipeline in 100 steps, and submits a handful of times', async () => {
+    const before = { ...device.counters };
+    for (let step = 0; step < 100; step++) await run.plan.step();
+    const { submissions, ...created } = device.counters;
+    expect(created).toEqual({ buffers: before.buffers, bindGroups: before.bindGroups, pipelines: before.pipelines });
+    expect(submissions - before.submissions).toBe(100 * run.plan.submissionsPerStep);
+    expect(run.plan.submissionsPerStep).toBeLessThanOrEqual(4);
+  });
+
+  test('binds at most 8 storage buffers a kernel', () => {
+    const most = Math.max(...run.plan.layout.dispatches.map((d) => d.kernel.bindings.length));
+    expect(most).toBeLessThanOrEqual(8);
+  });
+
+  test('may be under way four times, not five', async () => {
+    const steps = [1, 2, 3, 4].map(() => run.plan.step());
+    expect(() => run.plan.step()).toThrow(/4 steps under way, need await the promise of an earlier step/);
+    await Promise.all(steps);
+    await run.plan.step();
+  });
+
+  test('learns: the loss of the same input has fallen', async () => {
+    expect((await run.plan.step())[0]![0]).toBeLessThan(run.losses[2]! - 0.01);
+  });
+});
+
+test('the same seed gives the same bits', async () => {
+  const [a, b] = [await train(4), await train(4)];
+  expect(b.losses).toEqual(a.losses);
+  expect(b.parameters).toEqual(a.parameters);
+  expect(new Set(a.losses).size).toBe(4);
+  a.plan.destroy();
+  b.plan.destroy();
+});
+
+test('recomputing activations gives the same bits from less memory', async () => {
+  const kept = await train(4);
+  const recomputed = await train(4, { recompute: true });
+  expect(recomputed.losses).toEqual(kept.losses);
+  expect(recomputed.parameters).toEqual(kept.parameters);
+  const bytes = (plan: Plan) => plan.layout.bytes.activations;
+  expect(bytes(recomputed.plan)).toBeLessThan(0.8 * bytes(kept.plan));
+  expect(recomputed.plan.layout.dispatches.length).toBeGreaterThan(kept.plan.layout.dispatches.length);
+  kept.plan.destroy();
+  recomputed.plan.destroy();
+});
+
+describe('memory', () => {
+  const limits = { maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 2 ** 27 };
+
+  test('is known before allocation and is what gets allocated', async () => {
+    const network = smallNetwork(device.report);
+    const planned = layOut(network.tape, network.variables, device.limits);
+    let allocated = 0;
+    const gpu = new Proxy(device.gpu, {
+      get: (target, key) => {
+        if (key !== 'createBuffer') {
+          const value = Reflect.get(target, key, target);
+          return typeof value === 'function' ? value.bind(target) : value;
+        }
+        return (descriptor: GPUBufferDescriptor) => {
+          if (descriptor.usage & GPUBufferUsage.STORAGE) allocated += descriptor.size;
+          return target.createBuffer(descriptor);
+        };
+      },
+    });
+    const counting = Object.create(device, { gpu: { value: gpu } }) as Device;
+    await network.variables.allocate(counting, true);
+    const plan = await compile(counting, network.tape, network.variables);
+    expect(allocated).toBe(planned.bytes.peak);
+    plan.destroy();
+  });
+
+  test('is reused: far less than the sum of all tensors, near what is alive at once', () => {
+    const { tape, variables } = smallNetwork({ class: 'software', subgroupSize: 0 }, 8);
+    const { memory, bytes } = layOut(tape, variables, limits);
+    const all = [...memory.places.keys()].reduce((total, t) => total + t.bytes, 0);
+    expect(bytes.activations).toBeLessThan(0.7 * all);
+    expect(bytes.activations).toBeLessThan(1.3 * memory.liveBytes);
+  });
+
+  test('what exceeds a binding is refused in a sentence, before anything is allocated', () => {
+    const tape = new Tape();
+    const variables = new Variables();
+    const x = tape.input('x', [2 ** 20, 4]);
+    const y = linear(tape, { x, weight: variables.parameter('w', [4, 64]) }, {});
+    tape.report(sum(tape, { x: y }, {}));
+    expect(() => layOut(tape, variables, limits)).toThrow(
+      'Planning memory: tensor "linear": got 256 MiB in one piece, need at most 128 MiB on this adapter. Choose a smaller preset, crop or batch, or another adapter.',
+    );
+  });
+
+  test('a parameter larger than a binding is refused', () => {
+    expect(() => new Variables(1024).parameter('big', [300])).toThrow(
+      /Declaring "big": got 1280 bytes, need at most 1024/,
+    );
+  });
+});
+
+describe('failures name the kernel', () => {
+  test('WGSL that does not compile', async () => {
+    const tape = new Tape();
+    const broken = kernel({
+      name: 'broken',
+      writes: { y: 'f32' },
+      code: '@compute @workgroup_size(1) fn main() { y[0] = nonsense; }',
+    });
+    tape.dispatch(broken, { y: tape.tensor('y', [1]) }, { workgroups: [1, 1, 1] });
+    await expect(compile(device, tape)).rejects.toMatchObject({
+      code: 'shader-compilation',
+      message: expect.stringMatching(/Compiling kernel broken: got .*nonsense/s),
+    });
+  });
+
+  test('a launch beyond 65535 workgroups', async () => {
+    const tape = new Tape();
+    const fine = kernel({
+      name: 'fine',
+      writes: { y: 'f32' },
+      code: '@compute @workgroup_size(1) fn main() { y[0] = 1.0; }',
+    });
+    tape.dispatch(fine, { y: tape.tensor('y', [1]) }, { workgroups: [65536, 1, 1] });
+    await expect(compile(device, tape)).rejects.toMatchObject({ code: 'exceeds-limits' });
+  });
+
+  test('a binding or a uniform left out', () => {
+    const tape = new Tape();
+    const two = kernel({ name: 'two', reads: { x: 'f32' }, writes: { y: 'f32' }, uniforms: { n: 'u32' }, code: '' });
+    const y = tape.tensor('y', [1]);
+    expect(() => tape.dispatch(two, { y }, { workgroups: [1, 1, 1] })).toThrow(/Recording two: got no value for "x"/);
+    expect(() => tape.dispatch(two, { x: y, y }, { workgroups: [1, 1, 1] })).toThrow(/no value for "n"/);
+  });
+
+  test('reading what nothing wrote', () => {
+    const tape = new Tape();
+    const copy = kernel({ name: 'copy', reads: { x: 'f32' }, writes: { y: 'f32' }, code: '' });
+    tape.dispatch(copy, { x: tape.tensor('x', [1]), y: tape.tensor('y', [1]) }, { workgroups: [1, 1, 1] });
+    expect(() => layOut(tape, undefined, { maxBufferSize: 1e9, maxStorageBufferBindingSize: 1e9 })).toThrow(
+      /is read before it is written/,
+    );
+  });
+});
