@@ -3,9 +3,9 @@ import { closeSync, existsSync, mkdtempSync, openAsBlob, openSync, readFileSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hasTorch, runPython, torchNote } from '../testing/python.ts';
 import type { Bytes } from './bytes.ts';
 import { asStateDict, OrderedDict, readPth, writePth } from './pth.ts';
-import { hasTorch, runPython, torchNote } from './python.ts';
 import { openSafetensors, writeSafetensors } from './safetensors.ts';
 import { type HostTensor, type TensorSource, toFloat32 } from './tensor.ts';
 

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hasTorch, runPython, torchNote } from '../testing/python.ts';
 import { concatChunks } from './bytes.ts';
 import { randomSource } from './fuzz.ts';
 import { OrderedDict, type PthInput, PyFloat, readPth, Tuple, writePth } from './pth.ts';
-import { hasTorch, runPython, torchNote } from './python.ts';
 import { bytesOf, type Dtype, type HostTensor, isTensor, itemSize, viewAs } from './tensor.ts';
 
 /** Both sides describe values in the same words; numbers by their 64 bits, since JavaScript does not tell 1 from 1.0. */
