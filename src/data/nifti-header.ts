@@ -108,7 +108,7 @@ export function parseNiftiHeader(bytes: Uint8Array, pair: boolean, doing: string
 type Fields = NIFTI1 | NIFTI2;
 
 function readFields(bytes: Uint8Array, bad: (got: string, need?: string) => HysparkError) {
-  const none = (got: string) => bad(got, 'a NIfTI header');
+  const none = (got: string) => bad(`no NIfTI header: ${got}`);
   if (bytes.length < 348) throw none(`${bytes.length} bytes`);
   const magic = (at: number, digit: number) =>
     bytes[at] === 0x6e && (bytes[at + 1] === 0x2b || bytes[at + 1] === 0x69) && bytes[at + 2] === digit;
