@@ -82,8 +82,9 @@ export function parseDicom(bytes: Uint8Array): DicomInfo | undefined {
   const pixels = text(0x00020010) === DEFLATED ? undefined : readElements(cursor, values, () => true);
   const number = (tag: number) => Number(values.get(tag) ?? 0) || 0;
   return {
-    transferSyntax: text(0x00020010),
-    modality: text(0x00080060),
+    // Shown to people, so nothing but what these may hold.
+    transferSyntax: text(0x00020010).replace(/[^\d.]/g, ''),
+    modality: text(0x00080060).replace(/[^A-Z]/g, ''),
     seriesUid: text(0x0020000e),
     sopInstanceUid: text(0x00080018),
     rows: number(0x00280010),

@@ -6,7 +6,7 @@
 import { HysparkError } from '../errors.ts';
 import { type DatasetList, listedLabels, parseDatasetJson } from './dataset-json.ts';
 import { looksLikeDicom, parseDicom } from './dicom-header.ts';
-import type { FileHandle, FoundFile, ScanSource } from './source.ts';
+import { type FileHandle, type FoundFile, inParallel, type ScanSource } from './source.ts';
 
 export interface SetAside {
   readonly path: string;
@@ -172,13 +172,4 @@ function baseName(path: string): string {
 
 function folderOf(path: string): string {
   return path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '.';
-}
-
-/** `work` on every item, `limit` at a time. */
-async function inParallel<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  const run = async () => {
-    while (next < items.length) await work(items[next++]!);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, run));
 }

@@ -1,5 +1,6 @@
 /** The distribution of a scan's HU, and whether it can be CT at all. */
 
+import { voxelSize } from './affine.ts';
 import type { Scan } from './scan.ts';
 
 export interface HuStatistics {
@@ -19,6 +20,9 @@ export interface HuStatistics {
 const DISTINCT_CAP = 150;
 /** The fewest voxels along an axis that make a volume. */
 const THINNEST = 4;
+/** Voxels and bodies are smaller than this. */
+const LARGEST_VOXEL_MM = 30;
+const LARGEST_EXTENT_MM = 3000;
 /** CT has air or fat somewhere. */
 const HIGHEST_MINIMUM = -100;
 /** Metal reaches 3071 HU, or 30000 on an extended scale, but fills no hundredth of a scan. */
@@ -62,7 +66,11 @@ export function measure(scan: Scan): HuStatistics {
 
 /** Why the scan is no CT to train on, in a phrase; undefined when it may be one. `lowest`: the window's lower end, HU. */
 export function notCtReason(scan: Scan, hu: HuStatistics, lowest: number): string | undefined {
-  const { shape } = scan.grid;
+  const { shape, affine } = scan.grid;
+  const sizes = voxelSize(affine);
+  if (sizes.some((s) => s > LARGEST_VOXEL_MM) || sizes.some((s, k) => s * shape[k]! > LARGEST_EXTENT_MM)) {
+    return `voxels of ${sizes.map((s) => s.toPrecision(3)).join(' × ')} mm: the sizes in its header are wrong`;
+  }
   const range = `values ${round(hu.min)} to ${round(hu.max)}`;
   const thinnest = Math.min(...shape);
   if (thinnest === 1) return `a single slice (${shape.join(' × ')}): a localiser or a lone image`;

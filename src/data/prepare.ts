@@ -69,6 +69,11 @@ export function headBytes(nx: number): number {
   return 4 * (HEADER_WORDS + nx);
 }
 
+/** Bytes of the file of a prepared volume. */
+export function volumeBytes({ shape }: PreparedVolume): number {
+  return headBytes(shape[0]) + 2 * shape[0] * shape[1] * shape[2];
+}
+
 /** The file of a prepared volume. */
 export function encodeVolume({ shape, voxels, planes }: PreparedVolume): Uint8Array<ArrayBuffer> {
   const head = headBytes(shape[0]);

@@ -100,3 +100,16 @@ export async function hashSource(source: ScanSource, platform: Platform): Promis
   const files = await openFiles(source, platform);
   return contentHash(files.map((file) => file.blob));
 }
+
+/** `work` on every item, `limit` at a time. */
+export async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const run = async () => {
+    while (next < items.length) await work(items[next++]!);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, run));
+}
