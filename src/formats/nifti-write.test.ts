@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readNifti } from '../data/nifti.ts';
 import { valueAt } from '../data/scan.ts';
+import { hasNibabel } from '../testing/nibabel.ts';
 import { encodeNifti, gzip, type NiftiVoxels } from './nifti-write.ts';
 
 const affine = [0, 0, -2, 5, -1, 0, 0, 1, 0, 1.5, 0, -3, 0, 0, 0, 1];
@@ -49,16 +50,6 @@ describe('encodeNifti', () => {
     expect(() => encodeNifti({ shape: [2, 3, 4], affine, voxels, fastest: 'x' })).toThrow(/5 voxels for 2 × 3 × 4/);
   });
 });
-
-/** Debian's python with `python3-nibabel`, an independent reader. */
-function hasNibabel(): boolean {
-  try {
-    execFileSync('/usr/bin/python3', ['-c', 'import nibabel'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const nibabel = hasNibabel();
 

@@ -1,4 +1,8 @@
-/** A store in the browser's origin private file system. Works in pages and workers; nothing leaves the machine. */
+/**
+ * A store in the browser's origin private file system. Works in pages and workers; nothing leaves the machine. A new
+ * file exists, empty, before its first bytes are swapped in; so that a crash between leaves nothing behind, empty
+ * files count as not there.
+ */
 
 import { attempt, type ByteRange, type Store, type StoredFile, splitPath } from './store.ts';
 
@@ -16,6 +20,7 @@ export class OpfsStore implements Store {
   async read(path: string, range?: ByteRange): Promise<Uint8Array<ArrayBuffer>> {
     return attempt('reading', path, async () => {
       const file = await (await this.#file(path, false)).getFile();
+      if (file.size === 0) throw new DOMException('', 'NotFoundError');
       const part = range ? file.slice(range.start, Math.min(range.end, file.size)) : file;
       return new Uint8Array(await part.arrayBuffer());
     });
@@ -41,7 +46,7 @@ export class OpfsStore implements Store {
   async size(path: string): Promise<number | undefined> {
     return attempt('looking at', path, async () => {
       try {
-        return (await (await this.#file(path, false)).getFile()).size;
+        return (await (await this.#file(path, false)).getFile()).size || undefined;
       } catch (error) {
         return ifMissing(error);
       }
@@ -75,7 +80,10 @@ export class OpfsStore implements Store {
         await stream.close();
       } catch (error) {
         await stream.abort().catch(() => undefined);
-        throw error;
+        // Chrome reports a full disk in the middle of a large write as a broken pipe.
+        const needed = bytes.length + (keep ? (await handle.getFile()).size : 0);
+        const free = await this.free();
+        throw free !== undefined && free < needed ? new DOMException('', 'QuotaExceededError') : error;
       }
     });
   }
@@ -104,8 +112,10 @@ async function walk(folder: FileSystemDirectoryHandle, at: string, prefix: strin
     if (!path.startsWith(prefix) && !prefix.startsWith(`${path}/`)) continue;
     if (handle.kind === 'directory') await walk(handle as FileSystemDirectoryHandle, `${path}/`, prefix, found);
     // Chrome shows the copies of files being written under this ending.
-    else if (!name.endsWith('.crswap'))
-      found.push({ path, size: (await (handle as FileSystemFileHandle).getFile()).size });
+    else if (!name.endsWith('.crswap')) {
+      const { size } = await (handle as FileSystemFileHandle).getFile();
+      if (size > 0) found.push({ path, size });
+    }
   }
 }
 

@@ -17,7 +17,10 @@ export interface StoredFile {
   readonly size: number;
 }
 
-/** Every method throws `HysparkError` with code `storage`, or `bad-argument` for a path that is none. */
+/**
+ * Every method throws `HysparkError` with code `storage`, or `bad-argument` for a path that is none. Empty
+ * files are not written: in browsers they cannot be told from a file whose writing was broken off.
+ */
 export interface Store {
   /** The file's bytes, or those in `range` as far as the file goes. Error when it is not there. */
   read(path: string, range?: ByteRange): Promise<Uint8Array<ArrayBuffer>>;
@@ -51,7 +54,9 @@ export function splitPath(path: string): string[] {
 
 /** The error of a failed store operation. A full disk is told apart, as something can be done about it. */
 export function storageError(doing: string, path: string, cause: unknown): HysparkError {
-  const name = (cause as { code?: string; name?: string }).code ?? (cause as { name?: string }).name ?? '';
+  // Node tells errors apart by a text in `code`, browsers by `name`; their `code` is a number.
+  const { code, name: domName } = cause as { code?: unknown; name?: string };
+  const name = typeof code === 'string' ? code : (domName ?? '');
   const full = ['QuotaExceededError', 'ENOSPC', 'EDQUOT', 'EFBIG'].includes(name);
   const missing = ['NotFoundError', 'ENOENT'].includes(name);
   const message = cause instanceof Error ? cause.message : String(cause);

@@ -61,7 +61,9 @@ const STAGES = [
 
 /** Runs the chain on every case of `<dir>/<setName>.json` and compares each stage. */
 export async function comparePreprocess(dir: string, setName: string): Promise<GoldenRow[]> {
-  const manifest = JSON.parse(await readFile(join(dir, `${setName}.json`), 'utf8')) as {
+  // Python writes NaN, the mean of an empty crop, which is no JSON.
+  const text = (await readFile(join(dir, `${setName}.json`), 'utf8')).replace(/\bNaN\b/g, 'null');
+  const manifest = JSON.parse(text) as {
     file: string;
     size: number;
     cases: Record<string, Case>;
@@ -144,7 +146,7 @@ function compareStage(tally: Tally, name: string, kind: Kind, ours: StageResult,
       [s.sum / count, golden.sum === undefined ? undefined : golden.sum / count],
       ...Object.values(golden.percentiles ?? {}).map((p, i): [number, number] => [s.percentiles[i]!, p]),
     ];
-    const known = pairs.filter((pair): pair is [number, number] => pair[1] !== undefined);
+    const known = pairs.filter((pair): pair is [number, number] => pair[1] != null);
     tally.add(
       `${name} statistics`,
       kind,
