@@ -1,13 +1,11 @@
 /** The page of `data-path.test.ts`: runs the data path in a browser on the files given to its input. */
 
 import { filesFromInput } from '../src/data/browser-files.ts';
-import { VolumeCache } from '../src/data/cache.ts';
-import { openDataset } from '../src/data/dataset.ts';
 import { inspect } from '../src/data/inspect.ts';
-import { DataLoader } from '../src/data/loader.ts';
-import { startDataWorker } from '../src/data/worker/browser.ts';
+import { startDataWorker, startLoaderWorker } from '../src/data/worker/browser.ts';
 import { browserPlatform } from '../src/data/worker/browser-platform.ts';
 import { DataPool } from '../src/data/worker/pool.ts';
+import { HysparkError } from '../src/errors.ts';
 import { OpfsStore } from '../src/store/opfs.ts';
 import { isFull } from '../src/store/store.ts';
 
@@ -16,11 +14,11 @@ async function run() {
   const files = filesFromInput(document.querySelector('input')!.files!);
   const pool = new DataPool(startDataWorker, 2);
   const { scans, setAside } = await inspect(files, browserPlatform, pool);
-  const dataset = await openDataset(files, browserPlatform);
-  const store = new OpfsStore('data-path-test');
-  await store.remove('volumes');
-  const cache = await VolumeCache.open(store, 1e9);
-  const loader = new DataLoader(dataset.scans, pool, cache, { seed: 3, batch: 2, crop: 48, heldOut: 0 });
+  pool.close();
+  await new OpfsStore().remove('volumes');
+  const { service: loader, terminate } = startLoaderWorker();
+  const early = await loader.next().catch((error: unknown) => error instanceof HysparkError && error.code);
+  await loader.open(files, { seed: 3, batch: 2, crop: 48, heldOut: 0 }, 1e9);
   const batches: string[] = [];
   for (let i = 0; i < 12; i++) {
     const { voxels, crops, cursor } = await loader.next();
@@ -28,10 +26,10 @@ async function run() {
     for (let at = 0; at < voxels.length; at++) sum += voxels[at]! * ((at % 1013) + 1);
     batches.push(JSON.stringify([sum, crops, cursor]));
   }
-  const { cached } = loader.statistics;
-  loader.close();
-  pool.close();
-  return { scans, setAside, batches, cached };
+  const { statistics, cacheBytes } = await loader.status();
+  await loader.close();
+  terminate();
+  return { scans, setAside, batches, early, cached: statistics.cached, cacheBytes };
 }
 
 /** Every method of the OPFS store once. */

@@ -98,4 +98,6 @@ testWithShared('ct')('a browser gives the same audit and crops as Node, from NIf
   expect(inBrowser.setAside).toEqual(setAside);
   expect(inBrowser.batches).toEqual(batches);
   expect(inBrowser.cached).toBeGreaterThan(0);
+  expect(inBrowser.cacheBytes).toBeGreaterThan(1e6);
+  expect(inBrowser.early).toBe('bad-state'); // errors cross with their code
 });

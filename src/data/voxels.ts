@@ -70,13 +70,15 @@ function wideView(dtype: ScanDtype, buffer: ArrayBuffer, offset: number, count: 
   return new Float32Array(buffer, offset, count);
 }
 
-/** HU for each bit pattern: `values` holds every value of a type, at the index of its bits. */
+/** HU for each bit pattern: `values` is an array of the type, of as many elements as it has values. */
 function scalingTable(values: Uint8Array | Int8Array | Uint16Array | Int16Array, { slope, inter }: Scaling) {
-  for (let bits = 0; bits < values.length; bits++) values[bits] = bits;
-  return Float32Array.from(values, (value) => {
-    const hu = Math.fround(value * slope + inter);
-    return Number.isFinite(hu) ? hu : AIR_HU;
-  });
+  const table = new Float32Array(values.length);
+  for (let bits = 0; bits < table.length; bits++) {
+    values[bits] = bits; // read back as the type sees it: signed or not
+    const hu = Math.fround(values[bits]! * slope + inter);
+    table[bits] = Number.isFinite(hu) ? hu : AIR_HU;
+  }
+  return table;
 }
 
 /** Float32 HU in the memory of `source`: entry i is read before it is overwritten, as 4 i <= size i. */

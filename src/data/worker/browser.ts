@@ -1,6 +1,8 @@
-/** Starting data workers in browsers. */
+/** Starting the workers of the data path in browsers. */
 
 import * as Comlink from 'comlink';
+import './errors.ts';
+import type { LoaderService } from './loader-service.ts';
 import type { DataService, DataWorker } from './protocol.ts';
 
 export function startDataWorker(): DataWorker {
@@ -9,4 +11,10 @@ export function startDataWorker(): DataWorker {
     worker.onerror = (event) => resolve(event.message || 'the data worker stopped');
   });
   return { service: Comlink.wrap<DataService>(worker), died, close: () => worker.terminate() };
+}
+
+/** The loader in its worker. `terminate` ends that worker; call the service's `close` first. */
+export function startLoaderWorker(): { service: LoaderService; terminate: () => void } {
+  const worker = new Worker(new URL('./loader-worker.ts', import.meta.url), { type: 'module' });
+  return { service: Comlink.wrap<LoaderService>(worker), terminate: () => worker.terminate() };
 }

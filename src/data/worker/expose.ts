@@ -1,6 +1,8 @@
-/** Puts a data service behind Comlink. Prepared volumes are moved to the caller, not copied. */
+/** Puts services behind Comlink. Volumes and crops are moved to the caller, not copied. */
 
 import * as Comlink from 'comlink';
+import './errors.ts';
+import type { LoaderService } from './loader-service.ts';
 import type { DataService } from './protocol.ts';
 
 export function exposeDataService(service: DataService, endpoint?: Comlink.Endpoint): void {
@@ -11,6 +13,24 @@ export function exposeDataService(service: DataService, endpoint?: Comlink.Endpo
       if (!result.usable) return result;
       const { voxels, planes } = result.volume;
       return Comlink.transfer(result, [voxels.buffer, planes.buffer]);
+    },
+  };
+  Comlink.expose(exposed, endpoint);
+}
+
+export function exposeLoaderService(service: LoaderService, endpoint?: Comlink.Endpoint): void {
+  const exposed: LoaderService = {
+    ...service,
+    async next() {
+      const batch = await service.next();
+      return Comlink.transfer(batch, [batch.voxels.buffer]);
+    },
+    async evaluationCrops(count) {
+      const crops = await service.evaluationCrops(count);
+      return Comlink.transfer(
+        crops,
+        crops.map(({ voxels }) => voxels.buffer),
+      );
     },
   };
   Comlink.expose(exposed, endpoint);
