@@ -36,9 +36,10 @@ export function fmix32(x: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** `word(name, i)` of golden/README.md ("Weights from names"): the formula that fills the golden weights. */
-export function goldenWord(name: string, i: number, seed: number): number {
-  return fmix32(fmix32(fnv1a32(name) ^ seed) + Math.imul(i, GOLDEN));
+/** `word(name, i)` of golden/README.md ("Weights from names") as a function of i: the formula that fills the golden weights. */
+export function goldenWords(name: string, seed: number): (i: number) => number {
+  const start = fmix32(fnv1a32(name) ^ seed);
+  return (i) => fmix32(start + Math.imul(i, GOLDEN));
 }
 
 /** One stream of random numbers. All draws take a counter `i`, an integer in 0..2^32 - 1. */

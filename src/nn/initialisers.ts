@@ -10,7 +10,7 @@ export type Initialiser =
   | { readonly kind: 'constant'; readonly value: number }
   | { readonly kind: 'uniform'; readonly bound: number } // in ±bound
   | { readonly kind: 'normal'; readonly deviation: number; readonly cut: number } // redrawn beyond ±cut
-  | { readonly kind: 'table'; readonly values: () => Float32Array }; // fixed, not drawn
+  | { readonly kind: 'table'; readonly values: () => Float32Array<ArrayBuffer> }; // fixed, not drawn
 
 export const zeros: Initialiser = { kind: 'constant', value: 0 };
 export const ones: Initialiser = { kind: 'constant', value: 1 };
@@ -38,7 +38,12 @@ export function truncatedNormal(deviation: number, cut: number): Initialiser {
 const MOST_REDRAWS = 32;
 
 /** The first `count` values of a parameter. */
-export function initialValues(initialiser: Initialiser, seed: number, name: string, count: number): Float32Array {
+export function initialValues(
+  initialiser: Initialiser,
+  seed: number,
+  name: string,
+  count: number,
+): Float32Array<ArrayBuffer> {
   if (initialiser.kind === 'table') return initialiser.values();
   const values = new Float32Array(count);
   if (initialiser.kind === 'constant') return values.fill(initialiser.value);

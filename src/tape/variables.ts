@@ -192,7 +192,7 @@ export class Variables {
     this.device?.gpu.queue.writeBuffer(buffer, offset, data as GPUAllowSharedBufferSource);
   }
 
-  async read(tensor: Tensor): Promise<Float32Array> {
+  async read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
     const { buffer, offset } = this.place(tensor);
     return new Float32Array(await readBuffer(this.device!, buffer, offset, tensor.bytes));
   }

@@ -60,7 +60,7 @@ export class HySparK {
   private readonly reconstruct: Linear;
 
   constructor(
-    declare: Declarations,
+    readonly declare: Declarations,
     readonly config: HySparkConfig,
   ) {
     checkConfig(config);

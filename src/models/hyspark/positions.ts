@@ -6,7 +6,7 @@ import type { BrickGrid } from '../../bricks/grid.ts';
  * [cells, channels]: for token (i, j, k), with q = channels / 6 and w_d = 10000^(−d/q): sin(i w), cos(i w), sin(j w), cos(j w), sin(k w),
  * cos(k w), each of length q. `channels` is a multiple of 6.
  */
-export function positionTable(grid: BrickGrid, channels: number): Float32Array {
+export function positionTable(grid: BrickGrid, channels: number): Float32Array<ArrayBuffer> {
   const q = channels / 6;
   const table = new Float32Array(grid.cells * channels);
   const omega = Float32Array.from({ length: q }, (_, d) => 10000 ** (-d / q));

@@ -1,0 +1,109 @@
+/**
+ * A run's own checkpoint: one `.safetensors` with parameters, both moments and running statistics bit for bit, and in its metadata
+ * where the run was. Resuming from it equals not having stopped.
+ */
+
+import { HysparkError } from '../errors.ts';
+import type { Bytes } from '../formats/bytes.ts';
+import { openSafetensors, type SafetensorsIndex, writeSafetensors } from '../formats/safetensors.ts';
+import type { TensorSource } from '../formats/tensor.ts';
+import type { Declarations } from '../nn/declare.ts';
+import { shapeText, type Tensor } from '../tape/tensor.ts';
+
+/** Where a run is. `cursor` and `configuration` are whatever plain data the loader and the run keep there. */
+export interface RunState {
+  /** Optimiser steps taken. */
+  readonly step: number;
+  /** Training passes taken: steps times micro-batches. */
+  readonly passes: number;
+  readonly seed: number;
+  /** Where the data loader stands. */
+  readonly cursor: unknown;
+  /** Model, recipe and plan: enough to build the same run again. */
+  readonly configuration: unknown;
+}
+
+const FORMAT = 'hyspark-webgpu checkpoint 1';
+
+/**
+ * Writes a checkpoint, chunk by chunk, reading one tensor from the device at a time. No step may be submitted until it is
+ * written, or the file would hold some tensors of one step and some of the next.
+ */
+export function writeCheckpoint(declare: Declarations, run: RunState): AsyncGenerator<Bytes> {
+  const sources = new Map<string, TensorSource>();
+  for (const [name, tensor] of storedTensors(declare)) {
+    sources.set(name, { dtype: 'F32', shape: tensor.shape, data: () => declare.variables.read(tensor) });
+  }
+  return writeSafetensors(sources, { format: FORMAT, run: JSON.stringify(run) });
+}
+
+/** Every tensor that a run's next step depends on, by its name in the file. */
+function storedTensors(declare: Declarations): Map<string, Tensor> {
+  const stored = new Map<string, Tensor>();
+  for (const { name, role, tensor } of declare.specs.values()) {
+    if (!tensor) continue; // nothing reads it: it follows from the seed
+    stored.set(name, tensor);
+    if (role !== 'parameter') continue;
+    const { firstMoment, secondMoment } = declare.variables.momentsOf(tensor);
+    stored.set(`${name}#firstMoment`, firstMoment);
+    stored.set(`${name}#secondMoment`, secondMoment);
+  }
+  return stored;
+}
+
+/** A checkpoint whose header has been read. */
+export interface Checkpoint {
+  readonly run: RunState;
+  /**
+   * Puts it into a model of the same configuration, one tensor at a time. Every name and shape is checked before the first is
+   * written. @throws HysparkError `mismatch` naming what differs
+   */
+  load(declare: Declarations): Promise<void>;
+}
+
+/** Opens a checkpoint. @throws HysparkError `bad-file` where it is truncated, damaged or no checkpoint of this engine */
+export async function openCheckpoint(blob: Blob, file = 'checkpoint'): Promise<Checkpoint> {
+  const index = await openSafetensors(blob, file);
+  const run = readRun(index.metadata, file);
+  return { run, load: (declare) => load(declare, index, file) };
+}
+
+function readRun({ format, run }: Record<string, string>, file: string): RunState {
+  const refuse = (got: string) => new HysparkError('bad-file', { doing: `Reading ${file}`, got, need: FORMAT });
+  if (format !== FORMAT)
+    throw refuse(format === undefined ? 'a safetensors file of another kind' : format.slice(0, 80));
+  let state: RunState;
+  try {
+    state = JSON.parse(run ?? '') as RunState;
+  } catch {
+    throw refuse('metadata "run" that is not JSON');
+  }
+  for (const field of ['step', 'passes', 'seed'] as const) {
+    if (!Number.isSafeInteger(state?.[field]))
+      throw refuse(`a run whose ${field} is ${JSON.stringify(state?.[field])}`);
+  }
+  return state;
+}
+
+async function load(declare: Declarations, index: SafetensorsIndex, file: string): Promise<void> {
+  const stored = storedTensors(declare);
+  const faults: string[] = [];
+  for (const [name, { shape }] of stored) {
+    const spec = index.specs.get(name);
+    if (!spec) faults.push(`${name} is missing`);
+    else if (spec.dtype !== 'F32' || shapeText(spec.shape) !== shapeText(shape)) {
+      faults.push(`${name} is ${spec.dtype} ${shapeText(spec.shape)} instead of F32 ${shapeText(shape)}`);
+    }
+  }
+  for (const name of index.specs.keys()) if (!stored.has(name)) faults.push(`${name} is unknown`);
+  if (faults.length > 0) {
+    throw new HysparkError('mismatch', {
+      doing: `Loading ${file}`,
+      got: `${faults.length} tensors that do not fit: ${faults.slice(0, 5).join('; ')}${faults.length > 5 ? '; …' : ''}`,
+      advice: "Build the model with the checkpoint's own configuration",
+    });
+  }
+  for (const [name, tensor] of stored) {
+    declare.variables.write(tensor, (await index.tensor(name)).data as Float32Array);
+  }
+}
