@@ -2,7 +2,6 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { MemoryStore } from '../store/memory.ts';
 import { directPool, fileOf, memoryPlatform, phantomFile } from '../testing/data.ts';
 import { VolumeCache } from './cache.ts';
-import type { Crop } from './crops.ts';
 import { type Dataset, openDataset } from './dataset.ts';
 import { type Batch, DataLoader, type LoaderOptions } from './loader.ts';
 import type { Cursor } from './sampler.ts';
@@ -35,12 +34,6 @@ async function take(loader: DataLoader, count: number): Promise<string[]> {
   const prints: string[] = [];
   for (let i = 0; i < count; i++) prints.push(fingerprint(await loader.next()));
   return prints;
-}
-
-async function evaluation(loader: DataLoader): Promise<Crop[]> {
-  const crops: Crop[] = [];
-  for await (const crop of loader.evaluationCrops(2)) crops.push(crop);
-  return crops;
 }
 
 describe('loader', () => {
@@ -107,11 +100,12 @@ describe('loader', () => {
 
   test('evaluation crops are the same each time, with no flip', async () => {
     const loader = new DataLoader(dataset.scans, directPool(), undefined, options);
-    const first = await evaluation(loader);
+    const first = await loader.evaluationCrops(0, 2);
     expect(first.length).toBe(2);
     expect(first.every((crop) => crop.flips.every((flip) => !flip))).toBe(true);
     await loader.next();
-    expect(await evaluation(loader)).toEqual(first);
+    expect(await loader.evaluationCrops(0, 2)).toEqual(first);
+    await expect(loader.evaluationCrops(1, 2)).rejects.toThrow(/scan 1, need 0 to 0/);
   });
 
   test('a bad scan is set aside with its reason and the run goes on', async () => {

@@ -146,14 +146,20 @@ export class DataLoader {
     return { voxels, crops, cursor };
   }
 
-  /** Crops of the held-out scans, the same ones each time: `count` of each scan, not flipped. */
-  async *evaluationCrops(count: number): AsyncGenerator<Crop & { readonly hash: string }> {
-    for (const scan of this.heldOut) {
-      const crops = await this.#withVolume(scan, (reader) =>
-        this.#drawCrops(reader, scan.hash, 'evaluation', 0, count, [0, 0, 0]),
-      );
-      for (const crop of crops ?? []) yield { ...crop, hash: scan.hash };
+  /**
+   * `count` crops of held-out scan number `index`, not flipped and the same ones each time; none when it was set
+   * aside.
+   */
+  async evaluationCrops(index: number, count: number): Promise<Crop[]> {
+    const scan = this.heldOut[index];
+    if (!scan) {
+      const need = `0 to ${this.heldOut.length - 1}`;
+      throw new HysparkError('bad-argument', { doing: 'evaluation crops', got: `scan ${index}`, need });
     }
+    const crops = await this.#withVolume(scan, (reader) =>
+      this.#drawCrops(reader, scan.hash, 'evaluation', 0, count, [0, 0, 0]),
+    );
+    return crops ?? [];
   }
 
   /** The share of the time since the first batch that was spent waiting for data is `waitedMs / elapsedMs`. */

@@ -25,8 +25,8 @@ export function exposeLoaderService(service: LoaderService, endpoint?: Comlink.E
       const batch = await service.next();
       return Comlink.transfer(batch, [batch.voxels.buffer]);
     },
-    async evaluationCrops(count) {
-      const crops = await service.evaluationCrops(count);
+    async evaluationCrops(index, count) {
+      const crops = await service.evaluationCrops(index, count);
       return Comlink.transfer(
         crops,
         crops.map(({ voxels }) => voxels.buffer),

@@ -42,8 +42,8 @@ export interface LoaderService {
     cursor?: Cursor,
   ): Promise<OpenedCollection>;
   next(): Promise<Batch>;
-  /** `count` crops of each held-out scan, the same ones each time. */
-  evaluationCrops(count: number): Promise<readonly (Crop & { readonly hash: string })[]>;
+  /** `count` crops of held-out scan number `index`, the same ones each time; none when it was set aside. */
+  evaluationCrops(index: number, count: number): Promise<readonly Crop[]>;
   status(): Promise<LoaderStatus>;
   /** Writes down the cache's order of use and stops the workers. */
   close(): Promise<void>;
@@ -66,11 +66,7 @@ export function createLoaderService(platform: Platform, pool: DataPool, store: S
       return { training: hashes(loader.training), heldOut: hashes(loader.heldOut), setAside, ignored };
     },
     next: async () => current().loader.next(),
-    async evaluationCrops(count) {
-      const crops: (Crop & { readonly hash: string })[] = [];
-      for await (const crop of current().loader.evaluationCrops(count)) crops.push(crop);
-      return crops;
-    },
+    evaluationCrops: async (index, count) => current().loader.evaluationCrops(index, count),
     async status() {
       const { loader, cache } = current();
       return {
