@@ -38,7 +38,7 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
     requiredFeatures: report.features as GPUFeatureName[],
     requiredLimits,
   });
-  return new Device(device, report);
+  return new Device(device, report, report.runtime === 'node' ? (await import('./dawn.ts')).waitQuietly : undefined);
 }
 
 const ADVICE = {
@@ -66,6 +66,8 @@ export class Device {
   constructor(
     readonly gpu: GPUDevice,
     readonly report: AdapterReport,
+    /** How to await the GPU where the runtime's own way is wasteful (`waitQuietly`). */
+    private readonly waiting?: <T>(promise: Promise<T>) => Promise<T>,
   ) {
     gpu.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
@@ -96,6 +98,11 @@ export class Device {
         need: 'a new device',
       });
     }
+  }
+
+  /** Awaits work of the GPU. */
+  wait<T>(promise: Promise<T>): Promise<T> {
+    return this.waiting ? this.waiting(promise) : promise;
   }
 
   createBuffer(label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
@@ -136,7 +143,7 @@ export class Device {
       // Scopes are a stack on the device: pop before awaiting, so that concurrent work keeps its own.
       errors = Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
     }
-    const [result, caught] = await Promise.all([pending, errors]);
+    const [result, caught] = await this.wait(Promise.all([pending, errors]));
     const error = caught.find((e) => e !== null);
     if (error) throw gpuError(error, doing);
     return result;
@@ -173,7 +180,7 @@ export class Device {
     const scope = gpu.popErrorScope();
     const descriptor = { label: kernel.id, layout: pipelineLayout, compute: { module: shader, entryPoint: 'main' } };
     const pipeline = gpu.createComputePipelineAsync(descriptor).catch((cause: unknown) => cause);
-    const [error, built, diagnostics] = [await scope, await pipeline, await messages(shader)];
+    const [error, built, diagnostics] = await this.wait(Promise.all([scope, pipeline, messages(shader)]));
     if (diagnostics || error || built instanceof Error) {
       this.check(); // a lost device is the better explanation
       const got = diagnostics || error?.message || (built as Error).message;

@@ -2,6 +2,13 @@
 
 import type { ProductVariant, WeightGradientVariant } from '../../shaders/gemm/family.ts';
 import { plainProductKernel, plainWeightGradientKernel } from '../../shaders/gemm/plain.wgsl.ts';
+import { type StripTile, SUBGROUPS_A_WORKGROUP, stripProductKernel } from '../../shaders/gemm/strip.wgsl.ts';
+import {
+  type StripGradientTile,
+  stripWeightGradientKernel,
+  tapsOfTile,
+} from '../../shaders/gemm/strip-weight-gradient.wgsl.ts';
+import { tileProductKernel, tileWeightGradientKernel, type WorkgroupTile } from '../../shaders/gemm/tile.wgsl.ts';
 import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { foldWorkgroups, type Target, type Workgroups } from '../tape/op.ts';
 
@@ -9,6 +16,8 @@ export interface ProductShape {
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
+  /** Of a row's brick; 1 where rows are addressed directly. */
+  readonly edge: number;
   /** Weights contiguous along columns. */
   readonly unitStride: boolean;
 }
@@ -17,14 +26,15 @@ export interface WeightGradientShape {
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
+  readonly edge: number;
   readonly taps: number;
 }
 
 export interface Choice {
   readonly kernel: Kernel;
-  /** Tiles, which the kernel gets as its uniform `count`. */
-  readonly count: number;
   readonly workgroups: Workgroups;
+  /** Uniforms beyond the family's own. */
+  readonly uniforms: Readonly<Record<string, number>>;
 }
 
 export interface SplitChoice extends Choice {
@@ -32,37 +42,178 @@ export interface SplitChoice extends Choice {
   readonly rowsPerSplit: number;
 }
 
-export function chooseProduct(_target: Target, variant: ProductVariant, shape: ProductShape): Choice {
-  const { rows, inner, columns, unitStride } = shape;
-  const vec4 = unitStride && inner % 4 === 0 && columns % 4 === 0;
-  const count = Math.ceil(rows / 4) * Math.ceil(columns / 4);
-  return { kernel: plainProductKernel(variant, vec4), count, workgroups: foldWorkgroups(count, WORKGROUP) };
+export function chooseProduct(target: Target, variant: ProductVariant, shape: ProductShape): Choice {
+  if (target.class === 'gpu') return tileProduct(variant, shape);
+  const tile = target.class === 'plain' ? undefined : stripTile(target, variant, shape);
+  return tile ? stripProduct(variant, shape, tile) : plainProduct(variant, shape);
 }
 
 export function chooseWeightGradient(
-  _target: Target,
+  target: Target,
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): SplitChoice {
-  const { rows, inner, columns, taps } = shape;
-  const tiles = taps * Math.ceil(inner / 4) * Math.ceil(columns / 4);
-  const splits = splitRows(rows, tiles, 4096, taps * inner * columns);
-  const count = tiles * splits.splits;
-  return { kernel: plainWeightGradientKernel(variant), count, workgroups: foldWorkgroups(count, WORKGROUP), ...splits };
+  if (target.class === 'gpu') return tileWeightGradient(variant, shape);
+  const subgroups = target.class === 'software-subgroups';
+  return subgroups ? stripWeightGradient(target.subgroupSize, variant, shape) : plainWeightGradient(variant, shape);
 }
 
-/** Partial sums may take at most this many bytes: the price of determinism is kept small against activations. */
-const MOST_PARTIAL_BYTES = 32 * 1024 * 1024;
+/** Tiles for real GPUs: 128 threads each; narrow layers get narrow tiles, for wasted columns cost in full. */
+const WIDE: WorkgroupTile = { down: 128, across: 64, depth: 16, threadColumns: 8 };
+const NARROW: WorkgroupTile = { down: 128, across: 32, depth: 16, threadColumns: 4 };
+const SLIM: WorkgroupTile = { down: 256, across: 16, depth: 8, threadColumns: 4 };
 
-/** Cuts `rows` so that `tiles` · splits reaches `threads`, with at least 32 rows a split and bounded partial sums. */
-function splitRows(
-  rows: number,
-  tiles: number,
-  threads: number,
-  weights: number,
-): { splits: number; rowsPerSplit: number } {
-  const most = Math.max(1, Math.floor(MOST_PARTIAL_BYTES / (weights * 4)));
-  const wanted = Math.min(Math.ceil(threads / tiles), Math.ceil(rows / 32), most);
-  const rowsPerSplit = Math.ceil(rows / Math.max(1, wanted));
-  return { splits: Math.ceil(rows / rowsPerSplit), rowsPerSplit };
+function workgroupTile(columns: number): WorkgroupTile {
+  return columns <= 16 ? SLIM : columns <= 32 ? NARROW : WIDE;
+}
+
+function tileProduct(variant: ProductVariant, { rows, columns, unitStride }: ProductShape): Choice {
+  const tile = workgroupTile(columns);
+  const [x, z] = foldWorkgroups(rows, tile.down);
+  const workgroups = [x, Math.ceil(columns / tile.across), z] as const;
+  return { kernel: tileProductKernel(variant, tile, unitStride), uniforms: {}, workgroups };
+}
+
+/** Workgroups that fill a large GPU a few times over. */
+const TARGET_WORKGROUPS = 1024;
+
+function tileWeightGradient(
+  variant: WeightGradientVariant,
+  { rows, inner, columns, taps }: WeightGradientShape,
+): SplitChoice {
+  // The block's rows are input channels: a small square tile, 64 threads.
+  const tile: WorkgroupTile =
+    columns <= 32 || inner <= 32
+      ? { down: 32, across: 32, depth: 16, threadColumns: 4 }
+      : { down: 64, across: 64, depth: 16, threadColumns: 8 };
+  const [x, y] = [Math.ceil(columns / tile.across), Math.ceil(inner / tile.down) * taps];
+  const wanted = Math.min(
+    Math.ceil(TARGET_WORKGROUPS / (x * y)),
+    Math.ceil(rows / 256),
+    mostSplits(taps * inner * columns),
+  );
+  const rowsPerSplit = Math.ceil(rows / wanted / tile.depth) * tile.depth;
+  const splits = Math.ceil(rows / rowsPerSplit);
+  return {
+    kernel: tileWeightGradientKernel(variant, tile),
+    uniforms: {},
+    workgroups: [x, y, splits],
+    splits,
+    rowsPerSplit,
+  };
+}
+
+function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStride }: ProductShape): Choice {
+  const vec4 = unitStride && inner % 4 === 0 && columns % 4 === 0;
+  const count = Math.ceil(rows / 4) * Math.ceil(columns / 4);
+  return {
+    kernel: plainProductKernel(variant, vec4),
+    uniforms: { count },
+    workgroups: foldWorkgroups(count, WORKGROUP),
+  };
+}
+
+/**
+ * Tiles of the strip kernels, measured on lavapipe (8 lanes) and SwiftShader (4 lanes). A tile's columns should cover N or divide it
+ * well, for wasted columns cost in full; more strips a lane save weight loads until the accumulators spill.
+ */
+function stripTile(
+  target: Target,
+  { addressing }: ProductVariant,
+  { inner, columns, edge }: ProductShape,
+): StripTile | undefined {
+  const subgroups = target.class === 'software-subgroups';
+  const lanes = subgroups ? target.subgroupSize : 8;
+  const wide = lanes >= 8;
+  if (addressing === 'neighbours') {
+    const length = Math.min(edge, 4);
+    if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1, vec4: false };
+    const across = cover(columns, wide ? [4, 8, 12, 16] : [4, 6, 12, 16]);
+    const strips = length === 4 ? (wide && across < 16 ? 1 : 2) : length === 2 && wide ? 2 : 4;
+    return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
+  }
+  // Without subgroups each weight is a load again, and the plain kernel's vec4 loads win.
+  if (!subgroups) return undefined;
+  const across = cover(columns, wide ? [4, 8, 16, 32] : [4, 6, 12, 16, 32]);
+  const vec4 = !wide && inner % 4 === 0;
+  return {
+    lanes,
+    subgroups,
+    strips: wide && across === 32 ? 4 : 8,
+    length: 1,
+    columns: across,
+    unroll: wide ? 1 : 4,
+    vec4,
+  };
+}
+
+/** The width among `widths` (ascending) that wastes fewest of `columns`; the largest of equals. */
+function cover(columns: number, widths: readonly number[]): number {
+  const padded = (width: number) => Math.ceil(columns / width) * width;
+  return widths.reduce((best, width) => (padded(width) <= padded(best) ? width : best));
+}
+
+function stripProduct(variant: ProductVariant, { rows, columns }: ProductShape, tile: StripTile): Choice {
+  const rowsOfGroup = tile.strips * tile.length * tile.lanes * SUBGROUPS_A_WORKGROUP;
+  const [x, z] = foldWorkgroups(rows, rowsOfGroup);
+  const workgroups = [x, Math.ceil(columns / tile.columns), z] as const;
+  return { kernel: stripProductKernel(variant, tile), uniforms: { count: 0 }, workgroups };
+}
+
+function plainWeightGradient(
+  variant: WeightGradientVariant,
+  { rows, inner, columns, taps }: WeightGradientShape,
+): SplitChoice {
+  const tiles = taps * Math.ceil(inner / 4) * Math.ceil(columns / 4);
+  const most = Math.min(Math.ceil(rows / 32), mostSplits(taps * inner * columns));
+  const wanted = Math.max(1, Math.min(Math.ceil(4096 / tiles), most)); // threads to aim for
+  const rowsPerSplit = Math.ceil(rows / wanted);
+  const splits = Math.ceil(rows / rowsPerSplit);
+  const count = tiles * splits;
+  const workgroups = foldWorkgroups(count, WORKGROUP);
+  return { kernel: plainWeightGradientKernel(variant), uniforms: { count }, workgroups, splits, rowsPerSplit };
+}
+
+function stripWeightGradient(lanes: number, variant: WeightGradientVariant, shape: WeightGradientShape): SplitChoice {
+  const { rows, inner, columns, taps } = shape;
+  const tile = stripGradientTile(lanes, variant, shape);
+  const chunk = tile.length * lanes;
+  const tiles = Math.ceil(inner / (tile.vectors * lanes)) * (taps / tapsOfTile(variant));
+  const across = Math.ceil(columns / tile.columns);
+  // Some 32 units of work keep a few cores busy; each should have at least 4 chunks of strips.
+  const wanted = Math.min(
+    Math.ceil(32 / (tiles * across)),
+    Math.floor(rows / (4 * chunk)),
+    mostSplits(taps * inner * columns),
+  );
+  // Whole workgroups: idle subgroups would compute for nothing.
+  let splits = Math.max(1, wanted);
+  while ((splits * tiles) % SUBGROUPS_A_WORKGROUP !== 0 && splits < wanted + SUBGROUPS_A_WORKGROUP) splits++;
+  const rowsPerSplit = Math.ceil(rows / (splits * chunk)) * chunk;
+  splits = Math.ceil(rows / rowsPerSplit);
+  const workgroups = [Math.ceil((splits * tiles) / SUBGROUPS_A_WORKGROUP), across, 1] as const;
+  const kernel = stripWeightGradientKernel(variant, tile);
+  return { kernel, uniforms: { count: 0, lanes }, workgroups, splits, rowsPerSplit };
+}
+
+function stripGradientTile(
+  lanes: number,
+  { addressing }: WeightGradientVariant,
+  { inner, columns, edge }: WeightGradientShape,
+): StripGradientTile {
+  const wide = lanes >= 8;
+  const needed = Math.ceil(inner / lanes);
+  if (addressing === 'neighbours') {
+    const length = Math.min(edge, 4);
+    if (wide) return { lanes, vectors: 1, length, columns: cover(columns, [4, 8, 12, 16]) };
+    return { lanes, vectors: needed >= 4 ? 4 : Math.min(needed, 2), length, columns: cover(columns, [4, 6, 8, 12]) };
+  }
+  if (wide)
+    return { lanes, vectors: needed >= 4 ? 4 : Math.min(needed, 2), length: 1, columns: cover(columns, [8, 16, 32]) };
+  return { lanes, vectors: needed >= 8 ? 8 : Math.min(needed, 4), length: 4, columns: cover(columns, [4, 8, 16]) };
+}
+
+/** Partial sums may take at most 32 MiB: the price of determinism is kept small against activations. */
+function mostSplits(weights: number): number {
+  return Math.max(1, Math.floor((32 * 1024 * 1024) / (weights * 4)));
 }

@@ -48,18 +48,19 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   };
   const { rows, inner, columns } = p;
   const unitStride = p.layout.strideColumn === 1;
-  const choice = chooseProduct(recorder.target, variant, { rows, inner, columns, unitStride });
+  const { edge = 1 } = p;
+  const choice = chooseProduct(recorder.target, variant, { rows, inner, columns, edge, unitStride });
   const { a, weight, bias, residual, neighbours, y, pre } = p;
   recorder.dispatch(
     choice.kernel,
     { a, weight, bias, residual, neighbours, y, pre },
     {
       uniforms: {
-        count: choice.count,
+        ...choice.uniforms,
         rows,
         inner,
         columns,
-        edgeLog2: Math.log2(p.edge ?? 1),
+        edgeLog2: Math.log2(edge),
         base: p.layout.base ?? 0,
         strideTap: p.layout.strideTap,
         strideInner: p.layout.strideInner,
@@ -87,9 +88,13 @@ export interface WeightGradient {
 
 /** Records dWeight = Σ_m a[rowOf(m, tap)] ⊗ d[m]. */
 export function recordWeightGradient(recorder: Recorder, w: WeightGradient): void {
-  const { rows, inner, columns } = w;
+  const { rows, inner, columns, edge = 1 } = w;
   const taps = TAPS[w.addressing];
-  const choice = chooseWeightGradient(recorder.target, { addressing: w.addressing }, { rows, inner, columns, taps });
+  const choice = chooseWeightGradient(
+    recorder.target,
+    { addressing: w.addressing },
+    { rows, inner, columns, edge, taps },
+  );
   const count = taps * inner * columns;
   const partials = recorder.tensor('partials', [choice.splits, count]);
   recorder.dispatch(
@@ -97,11 +102,11 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
     { a: w.a, d: w.d, partials, neighbours: w.neighbours },
     {
       uniforms: {
-        count: choice.count,
+        ...choice.uniforms,
         rows,
         inner,
         columns,
-        edgeLog2: Math.log2(w.edge ?? 1),
+        edgeLog2: Math.log2(edge),
         splits: choice.splits,
         rowsPerSplit: choice.rowsPerSplit,
       },

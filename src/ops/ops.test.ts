@@ -1,6 +1,7 @@
 /** Every op's cases through the one runner: on Node's Dawn, in Chromium and under Deno alike. */
 
 import { describe, test } from 'vitest';
+import { PLAIN_TARGET, type Target } from '../tape/op.ts';
 import { testDevice } from '../testing/device.ts';
 import type { OpCases } from '../testing/op-cases.ts';
 import { checkOracle, checkWrong, runSample } from '../testing/run-cases.ts';
@@ -17,4 +18,21 @@ for (const cases of all) {
     }
     test('wrong inputs', () => checkWrong(cases));
   });
+}
+
+/** Every micro-kernel of the GEMM family, whatever this adapter would choose: they are plain WGSL and run anywhere. */
+const TARGETS: readonly Target[] = [
+  PLAIN_TARGET,
+  { class: 'gpu', subgroupSize: 0 },
+  { class: 'software', subgroupSize: 0 },
+];
+
+for (const cases of all.filter(({ op }) => ['linear', 'conv3', 'transposedConv2'].includes(op))) {
+  for (const target of TARGETS) {
+    describe(`${cases.op} with the kernels for "${target.class}"`, () => {
+      test.each(cases.samples.map((sample) => [sample.name, sample] as const))('%s', async (_, sample) =>
+        runSample(await testDevice(), cases, sample, target),
+      );
+    });
+  }
 }

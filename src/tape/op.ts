@@ -9,10 +9,13 @@ import { type DType, type Shape, sameShape, shapeText, type Tensor } from './ten
 export type Inputs = Readonly<Record<string, Tensor | undefined>>;
 export type Workgroups = readonly [number, number, number];
 
-/** What the choice of a kernel may depend on; never a global. */
-export type Target = Pick<AdapterReport, 'class' | 'subgroupSize'>;
+/** What the choice of a kernel may depend on; never a global. `plain` asks for the plain kernels on any adapter. */
+export interface Target {
+  readonly class: AdapterReport['class'] | 'plain';
+  readonly subgroupSize: number;
+}
 
-export const PLAIN_TARGET: Target = { class: 'software', subgroupSize: 0 };
+export const PLAIN_TARGET: Target = { class: 'plain', subgroupSize: 0 };
 
 /** What an op's rules use to record: kernel launches and the tensors between them. */
 export interface Recorder {

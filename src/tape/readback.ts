@@ -48,7 +48,7 @@ export class Readback {
     this.next = (this.next + 1) % Readback.RING;
     slot.busy = true;
     try {
-      await slot.buffer.mapAsync(GPUMapMode.READ).catch((cause: unknown) => {
+      await this.device.wait(slot.buffer.mapAsync(GPUMapMode.READ)).catch((cause: unknown) => {
         this.device.check();
         throw new HysparkError('device-lost', { doing: 'Reading back a step', got: String(cause), cause });
       });

@@ -216,7 +216,7 @@ export async function readBuffer(
     const encoder = device.gpu.createCommandEncoder({ label: 'read back' });
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
     device.submit(encoder.finish());
-    await staging.mapAsync(GPUMapMode.READ).catch((cause: unknown) => {
+    await device.wait(staging.mapAsync(GPUMapMode.READ)).catch((cause: unknown) => {
       device.check();
       throw cause;
     });

@@ -5,7 +5,7 @@ import { BrickGrid } from '../bricks/grid.ts';
 import { type BrickTable, brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import { Random } from '../random.ts';
-import { defineOp } from '../tape/op.ts';
+import { defineOp, type Target } from '../tape/op.ts';
 import { compile } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import { sizeOf, type Tensor } from '../tape/tensor.ts';
@@ -25,8 +25,13 @@ export const probe = defineOp({
 });
 
 /** Every check on one sample: forward, gradients, states, determinism, on memory that was filled with NaN. */
-export async function runSample<A>(device: Device, cases: OpCases<A>, sample: Sample<A>): Promise<void> {
-  const tape = new Tape(device.report);
+export async function runSample<A>(
+  device: Device,
+  cases: OpCases<A>,
+  sample: Sample<A>,
+  target: Target = device.report,
+): Promise<void> {
+  const tape = new Tape(target);
   const variables = new Variables(device.limits.maxStorageBufferBindingSize);
   const values = drawInputs(cases.op, sample);
   const tensors: Record<string, Tensor> = {};

@@ -1,0 +1,164 @@
+/**
+ * The product's micro-kernel for software adapters, where a storage load costs as much as a dozen multiply-adds and workgroup memory
+ * is dearer still. Lanes are rows.
+ *
+ * Neighbours (3³): a lane owns `strips` strips of `length` voxels along z. For each (dx, dy) and input channel it loads the
+ * strip's length + 2 values and uses them for the three dz taps, which halves the loads of a. Other addressings: strips
+ * of one row, `unroll` input channels at a time.
+ * Weights: with subgroups, one lane-parallel load holds (tap, column) or (channel, column) pairs, handed out by broadcasts
+ * from constant lanes; without, each lane loads each weight.
+ *
+ * Tile of a subgroup: strips · length · lanes rows × `columns` columns; a workgroup is four subgroups. Control flow around subgroup
+ * operations depends on uniforms only: a tile past the end is clamped, computed, and not stored. No workgroup memory.
+ * Results are stored through a private array in a loop, which keeps the code small: a store an accumulator costs most of the compile time.
+ */
+
+import { type Kernel, kernel } from '../lib/kernel.ts';
+import { NO_ROW, TAPS } from '../lib/rows.ts';
+import { PRODUCT_UNIFORMS, type ProductVariant, productLibrary, productReads, productWrites } from './family.ts';
+
+export interface StripTile {
+  /** Lanes of a subgroup; `subgroups` says whether to use its operations. */
+  readonly lanes: number;
+  readonly subgroups: boolean;
+  readonly strips: number;
+  /** Voxels of a strip, which divide the brick's edge; 1 unless addressing neighbours. */
+  readonly length: number;
+  readonly columns: number;
+  /** Input channels a step, where not addressing neighbours. */
+  readonly unroll: number;
+  /** Four input channels in one load: needs unroll 4 and K divisible by 4. */
+  readonly vec4: boolean;
+}
+
+export const SUBGROUPS_A_WORKGROUP = 4;
+
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+const lines = (n: number, line: (i: number) => string) => range(n).map(line).join('\n    ');
+
+/** Launch: x and z fold the row tiles, y counts column tiles. */
+export function stripProductKernel(variant: ProductVariant, tile: StripTile): Kernel {
+  const { lanes, subgroups, strips, length, columns } = tile;
+  const isStrip = variant.addressing === 'neighbours';
+  const shared = isStrip ? 3 : tile.unroll; // weights of a column in one step: dz taps, or channels
+  const loads = Math.ceil((shared * columns) / lanes); // lane-parallel loads that hold them
+  const rowsOfLane = strips * length;
+  // Entry (d, n) of the step's weights: lane (d · columns + n) mod lanes of load (d · columns + n) / lanes.
+  const weight = (d: number, n: number) => {
+    const entry = d * columns + n;
+    if (subgroups) return `subgroupBroadcast(w${Math.floor(entry / lanes)}, ${entry % lanes}u)`;
+    return isStrip ? `weight[at + ${d}u * strideTap + column${n}]` : `weight[at + ${d}u * strideInner + column${n}]`;
+  };
+  const weightPlaces = subgroups
+    ? lines(loads, (g) => {
+        const entry = `(lane + ${g * lanes}u)`;
+        const stride = isStrip ? 'strideTap' : 'strideInner';
+        return `let place${g} = min(n0 + ${entry} % ${columns}u, N - 1u) * strideColumn + min(${entry} / ${columns}u, ${shared - 1}u) * ${stride};
+    let channel${g} = min(${entry} / ${columns}u, ${shared - 1}u);`;
+      })
+    : lines(columns, (n) => `let column${n} = min(n0 + ${n}u, N - 1u) * strideColumn;`);
+  const weightLoads = !subgroups
+    ? ''
+    : lines(loads, (g) =>
+        isStrip || shared === 1 || tile.vec4
+          ? `let w${g} = weight[at + place${g}];`
+          : `let w${g} = select(0.0, weight[at + select(0u, place${g}, k + channel${g} < K)], k + channel${g} < K);`,
+      );
+  const addresses = lines(strips, (s) => (isStrip ? stripAddresses(s, length) : rowAddress(s)));
+  const values = lines(strips, (s) => {
+    if (isStrip) return stripValues(s, length);
+    if (tile.vec4) {
+      const parts = ['x', 'y', 'z', 'w'].map((part, d) => `let a${s}_${d} = q${s}.${part};`).join(' ');
+      return `let q${s} = select(a[(base${s} + k) / 4u], vec4f(0.0), gone${s}); ${parts}`;
+    }
+    // A channel past the end meets a weight of zero (subgroups) or is left out by unroll = 1.
+    return lines(
+      shared,
+      (d) => `let a${s}_${d} = select(a[base${s} + ${d === 0 ? 'k' : `min(k + ${d}u, K - 1u)`}], 0.0, gone${s});`,
+    );
+  });
+  const products = lines(columns, (n) => {
+    const terms = (row: number) => {
+      const [s, i] = [Math.floor(row / length), row % length];
+      return range(shared)
+        .map((d) => `a${s}_${isStrip ? i + d : d} * v${d}`)
+        .join(' + ');
+    };
+    return `{ ${range(shared)
+      .map((d) => `let v${d} = ${weight(d, n)};`)
+      .join(' ')} ${range(rowsOfLane)
+      .map((row) => `sum${row}_${n} += ${terms(row)};`)
+      .join(' ')} }`;
+  });
+  const code = `${productLibrary(variant)}
+@compute @workgroup_size(${SUBGROUPS_A_WORKGROUP * lanes})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32${
+    subgroups ? ', @builtin(subgroup_invocation_id) lane: u32' : ''
+  }) {
+  // A uniform read is a full load on SwiftShader: once each.
+  let M = u.rows; let N = u.columns; let K = u.inner;
+  let strideTap = u.strideTap; let strideInner = u.strideInner; let strideColumn = u.strideColumn;
+  ${subgroups ? '' : `let lane = local % ${lanes}u;`}
+  let subgroup = (group.z * groups.x + group.x) * ${SUBGROUPS_A_WORKGROUP}u + local / ${lanes}u;
+  let m0 = (subgroup * ${strips * lanes}u + lane) * ${length}u; // strip s begins ${lanes * length} · s rows further on
+  let n0 = group.y * ${columns}u;
+  ${weightPlaces}
+  ${lines(strips, (s) => `let first${s} = min(m0 + ${s * lanes * length}u, M - ${length}u);`)}
+  ${lines(rowsOfLane, (row) =>
+    range(columns)
+      .map((n) => `var sum${row}_${n} = 0.0;`)
+      .join(' '),
+  )}
+  for (var tap = 0u; tap < ${TAPS[variant.addressing]}u; tap += ${isStrip ? 3 : 1}u) {
+    ${addresses}
+    var at = u.base + tap * strideTap;
+    for (var k = 0u; k < K; k += ${isStrip ? 1 : shared}u) {
+    ${weightLoads}
+    ${values}
+    ${products}
+      at += ${isStrip ? '' : `${shared}u * `}strideInner;
+    }
+  }
+  var results: array<f32, ${rowsOfLane * columns}>;
+  ${lines(rowsOfLane, (row) =>
+    range(columns)
+      .map((n) => `results[${row * columns + n}] = sum${row}_${n};`)
+      .join(' '),
+  )}
+  let across = min(${columns}u, N - n0);
+  let down = min(${rowsOfLane}u, M); // M > 0: a bound that no compiler unrolls
+  for (var row = 0u; row < down; row++) {
+    let m = m0 + (row / ${length}u) * ${lanes * length}u + row % ${length}u;
+    if (m < M) { for (var n = 0u; n < across; n++) { store(m, n0 + n, results[row * ${columns}u + n]); } }
+  }
+}`;
+  return kernel({
+    name: 'product-strip',
+    variant: { ...variant, ...tile },
+    reads: tile.vec4 ? { ...productReads(variant), a: 'vec4f' } : productReads(variant),
+    writes: productWrites(variant),
+    uniforms: { count: 'u32', ...PRODUCT_UNIFORMS },
+    subgroups,
+    code,
+  });
+}
+
+/** Element offsets of a strip's voxel before it (dz = −1 at its start), its own, and the one after (dz = +1 at its end). */
+function stripAddresses(s: number, length: number): string {
+  return `let before${s} = rowOf(first${s}, tap); let own${s} = rowOf(first${s}, tap + 1u); let after${s} = rowOf(first${s} + ${length - 1}u, tap + 2u);
+    let noBefore${s} = before${s} == ${NO_ROW}; let noOwn${s} = own${s} == ${NO_ROW}; let noAfter${s} = after${s} == ${NO_ROW};
+    let b${s} = select(before${s}, 0u, noBefore${s}) * K; let o${s}_0 = select(own${s}, 0u, noOwn${s}) * K; let f${s} = select(after${s}, 0u, noAfter${s}) * K;
+    ${range(length - 1)
+      .map((i) => `let o${s}_${i + 1} = o${s}_0 + ${i + 1}u * K;`)
+      .join(' ')}`;
+}
+
+/** The strip's length + 2 values of channel k. Rows of a strip share their (dx, dy) neighbour's brick, so one test serves them. */
+function stripValues(s: number, length: number): string {
+  const own = range(length).map((i) => `let a${s}_${i + 1} = select(a[o${s}_${i} + k], 0.0, noOwn${s});`);
+  return `let a${s}_0 = select(a[b${s} + k], 0.0, noBefore${s}); ${own.join(' ')} let a${s}_${length + 1} = select(a[f${s} + k], 0.0, noAfter${s});`;
+}
+
+function rowAddress(s: number): string {
+  return `let row${s} = rowOf(first${s}, tap); let gone${s} = row${s} == ${NO_ROW}; let base${s} = select(row${s}, 0u, gone${s}) * K;`;
+}

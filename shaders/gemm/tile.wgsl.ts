@@ -1,0 +1,216 @@
+/**
+ * The micro-kernel for real GPUs: a workgroup stages tiles of both factors in workgroup memory, a thread owns an 8 × 8 or 8 × 4 block
+ * of results in registers. Tiles are kept as vec4 with a padded stride, so that a step of the contraction is 4 vector reads for
+ * 64 multiply-adds, and each vec4 is written whole by one thread.
+ *
+ * Workgroup memory: depth · (down + across + 8) · 4 B, under 13 KiB with the tiles of the table. Barriers: two a tile, two a tap.
+ */
+
+import { type Kernel, kernel } from '../lib/kernel.ts';
+import { NO_ROW, rowOf, TAPS } from '../lib/rows.ts';
+import {
+  PRODUCT_UNIFORMS,
+  type ProductVariant,
+  productLibrary,
+  productReads,
+  productWrites,
+  WEIGHT_GRADIENT_UNIFORMS,
+  type WeightGradientVariant,
+  weightGradientReads,
+} from './family.ts';
+
+export interface WorkgroupTile {
+  /** Rows and columns of the workgroup's block of results. */
+  readonly down: number;
+  readonly across: number;
+  /** Of the contraction, in one staging. */
+  readonly depth: number;
+  /** Columns of a thread's block, 4 or 8; its rows are 8. */
+  readonly threadColumns: number;
+}
+
+const THREAD_ROWS = 8;
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+const lines = (n: number, line: (i: number) => string) => range(n).map(line).join('\n    ');
+
+interface Parts {
+  readonly threads: number;
+  /** Strides of the staged tiles, in vec4. */
+  readonly strideA: number;
+  readonly strideB: number;
+  readonly declarations: string;
+  readonly clear: string;
+  /** Multiplies the staged tiles into the thread's block. */
+  readonly multiply: string;
+}
+
+function parts({ down, across, depth, threadColumns }: WorkgroupTile): Parts {
+  const [strideA, strideB] = [down / 4 + 1, across / 4 + 1];
+  const vectors = threadColumns / 4;
+  return {
+    threads: (down / THREAD_ROWS) * (across / threadColumns),
+    strideA,
+    strideB,
+    declarations: `
+var<workgroup> tileA: array<vec4f, ${depth * strideA}>;
+var<workgroup> tileB: array<vec4f, ${depth * strideB}>;`,
+    clear: lines(THREAD_ROWS, (r) =>
+      range(vectors)
+        .map((v) => `var sum${r}_${v} = vec4f(0.0);`)
+        .join(' '),
+    ),
+    multiply: `for (var step = 0u; step < ${depth}u; step++) {
+      let a0 = tileA[step * ${strideA}u + blockRow * 2u];
+      let a1 = tileA[step * ${strideA}u + blockRow * 2u + 1u];
+      ${range(vectors)
+        .map((v) => `let b${v} = tileB[step * ${strideB}u + blockColumn * ${vectors}u + ${v}u];`)
+        .join(' ')}
+      ${lines(THREAD_ROWS, (r) =>
+        range(vectors)
+          .map((v) => `sum${r}_${v} += a${r >> 2}[${r & 3}] * b${v};`)
+          .join(' '),
+      )}
+    }`,
+  };
+}
+
+/** Calls `each` for the `count` vec4 of a tile in turns of the workgroup's threads. */
+function staged(count: number, threads: number, each: string): string {
+  return `for (var e = local; e < ${count}u; e += ${threads}u) {
+      ${each}
+    }`;
+}
+
+/** Launch: x and z fold the row tiles, y counts column tiles. */
+export function tileProductKernel(variant: ProductVariant, tile: WorkgroupTile, unitStride: boolean): Kernel {
+  const { down, across, depth, threadColumns } = tile;
+  const { threads, strideA, strideB, declarations, clear, multiply } = parts(tile);
+  // Neighbouring threads should read neighbouring addresses: along columns, or along k where the weight is transposed.
+  const order = unitStride
+    ? `let n4 = e % ${across / 4}u; let step = e / ${across / 4}u;`
+    : `let step = e % ${depth}u; let n4 = e / ${depth}u;`;
+  const code = `${productLibrary(variant)}
+${declarations}
+var<workgroup> sources: array<u32, ${down}>;
+fn readA(source: u32, k: u32) -> f32 {
+  let gone = source == ${NO_ROW} || k >= u.inner;
+  return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
+}
+fn readB(tap: u32, k: u32, n: u32) -> f32 {
+  let gone = k >= u.inner || n >= u.columns;
+  return select(weight[select(weightAt(tap, k, n), 0u, gone)], 0.0, gone);
+}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let m0 = (group.z * groups.x + group.x) * ${down}u;
+  let n0 = group.y * ${across}u;
+  let blockRow = local / ${across / threadColumns}u;
+  let blockColumn = local % ${across / threadColumns}u;
+  ${clear}
+  for (var tap = 0u; tap < ${TAPS[variant.addressing]}u; tap++) {
+    for (var r = local; r < ${down}u; r += ${threads}u) { sources[r] = rowOf(min(m0 + r, u.rows - 1u), tap); }
+    workgroupBarrier();
+    for (var k0 = 0u; k0 < u.inner; k0 += ${depth}u) {
+    ${staged(
+      (down * depth) / 4,
+      threads,
+      `let step = e % ${depth}u; let r4 = e / ${depth}u; let k = k0 + step;
+      tileA[step * ${strideA}u + r4] = vec4f(readA(sources[4u * r4], k), readA(sources[4u * r4 + 1u], k), readA(sources[4u * r4 + 2u], k), readA(sources[4u * r4 + 3u], k));`,
+    )}
+    ${staged(
+      (across * depth) / 4,
+      threads,
+      `${order} let k = k0 + step; let n = n0 + 4u * n4;
+      tileB[step * ${strideB}u + n4] = vec4f(readB(tap, k, n), readB(tap, k, n + 1u), readB(tap, k, n + 2u), readB(tap, k, n + 3u));`,
+    )}
+    workgroupBarrier();
+    ${multiply}
+    workgroupBarrier();
+    }
+  }
+  let m = m0 + blockRow * ${THREAD_ROWS}u;
+  let n = n0 + blockColumn * ${threadColumns}u;
+  ${lines(THREAD_ROWS, (r) =>
+    range(threadColumns)
+      .map(
+        (c) =>
+          `if (m + ${r}u < u.rows && n + ${c}u < u.columns) { store(m + ${r}u, n + ${c}u, sum${r}_${c >> 2}[${c & 3}]); }`,
+      )
+      .join('\n    '),
+  )}
+}`;
+  return kernel({
+    name: 'product-tile',
+    variant: { ...variant, ...tile, unitStride },
+    reads: productReads(variant),
+    writes: productWrites(variant),
+    uniforms: PRODUCT_UNIFORMS,
+    code,
+  });
+}
+
+/** Launch: x counts column tiles, y tiles of input channels × taps, z splits. Writes `partials` [splits, taps, K, N]. */
+export function tileWeightGradientKernel(variant: WeightGradientVariant, tile: WorkgroupTile): Kernel {
+  const { down, across, depth, threadColumns } = tile;
+  const { threads, strideA, strideB, declarations, clear, multiply } = parts(tile);
+  const taps = TAPS[variant.addressing];
+  const code = `${rowOf(variant.addressing)}
+${declarations}
+var<workgroup> sources: array<u32, ${depth}>;
+fn readA(source: u32, k: u32) -> f32 {
+  let gone = source == ${NO_ROW} || k >= u.inner;
+  return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
+}
+fn readD(m: u32, end: u32, n: u32) -> f32 {
+  let gone = m >= end || n >= u.columns;
+  return select(d[select(m * u.columns + n, 0u, gone)], 0.0, gone);
+}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let n0 = group.x * ${across}u;
+  let tap = group.y % ${taps}u;
+  let k0 = (group.y / ${taps}u) * ${down}u;
+  let blockRow = local / ${across / threadColumns}u;
+  let blockColumn = local % ${across / threadColumns}u;
+  let end = min((group.z + 1u) * u.rowsPerSplit, u.rows);
+  ${clear}
+  for (var m0 = group.z * u.rowsPerSplit; m0 < end; m0 += ${depth}u) {
+    if (local < ${depth}u) { sources[local] = rowOf(min(m0 + local, u.rows - 1u), tap); }
+    workgroupBarrier();
+    ${staged(
+      (down * depth) / 4,
+      threads,
+      `let k4 = e % ${down / 4}u; let step = e / ${down / 4}u; let k = k0 + 4u * k4; let source = sources[step];
+      tileA[step * ${strideA}u + k4] = vec4f(readA(source, k), readA(source, k + 1u), readA(source, k + 2u), readA(source, k + 3u));`,
+    )}
+    ${staged(
+      (across * depth) / 4,
+      threads,
+      `let n4 = e % ${across / 4}u; let step = e / ${across / 4}u; let n = n0 + 4u * n4; let m = m0 + step;
+      tileB[step * ${strideB}u + n4] = vec4f(readD(m, end, n), readD(m, end, n + 1u), readD(m, end, n + 2u), readD(m, end, n + 3u));`,
+    )}
+    workgroupBarrier();
+    ${multiply}
+    workgroupBarrier();
+  }
+  let k = k0 + blockRow * ${THREAD_ROWS}u;
+  let n = n0 + blockColumn * ${threadColumns}u;
+  let out = (group.z * ${taps}u + tap) * u.inner;
+  ${lines(THREAD_ROWS, (r) =>
+    range(threadColumns)
+      .map(
+        (c) =>
+          `if (k + ${r}u < u.inner && n + ${c}u < u.columns) { partials[(out + k + ${r}u) * u.columns + n + ${c}u] = sum${r}_${c >> 2}[${c & 3}]; }`,
+      )
+      .join('\n    '),
+  )}
+}`;
+  return kernel({
+    name: 'weight-gradient-tile',
+    variant: { ...variant, ...tile },
+    reads: weightGradientReads(variant),
+    writes: { partials: 'f32' },
+    uniforms: WEIGHT_GRADIENT_UNIFORMS,
+    code,
+  });
+}

@@ -1,0 +1,48 @@
+/** What a person chose or dropped on a page, as files of the data path. Nothing is read yet. */
+
+import type { FoundFile } from './source.ts';
+
+/** The files of an `<input type="file">`, with `webkitdirectory` or without. */
+export function filesFromInput(files: Iterable<File>): FoundFile[] {
+  return [...files].map((file) => found(file.webkitRelativePath || file.name, file));
+}
+
+/**
+ * Everything dropped: files and folders, nested ones included. Call it in the drop event's handler itself: the
+ * browser forgets the items when that returns, so their entries are taken before the first wait.
+ */
+export function filesFromDrop(items: Iterable<DataTransferItem>): Promise<FoundFile[]> {
+  const entries = [...items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  return collect(entries);
+}
+
+async function collect(entries: readonly FileSystemEntry[]): Promise<FoundFile[]> {
+  const files: FoundFile[] = [];
+  const folders: FileSystemEntry[] = [...entries];
+  for (let entry = folders.pop(); entry; entry = folders.pop()) {
+    if (entry.isFile) files.push(await fileOf(entry as FileSystemFileEntry));
+    else folders.push(...(await childrenOf(entry as FileSystemDirectoryEntry)));
+  }
+  return files;
+}
+
+function fileOf(entry: FileSystemFileEntry): Promise<FoundFile> {
+  return new Promise((resolve, reject) => {
+    entry.file((file) => resolve(found(entry.fullPath.replace(/^\//, ''), file)), reject);
+  });
+}
+
+/** A reader hands out a folder's entries a hundred at a time, and none at the end. */
+async function childrenOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
+  const reader = folder.createReader();
+  const all: FileSystemEntry[] = [];
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return all;
+    all.push(...some);
+  }
+}
+
+function found(path: string, file: File): FoundFile {
+  return { path, size: file.size, handle: file };
+}

@@ -1,0 +1,83 @@
+/**
+ * Where runs, checkpoints and cached volumes live: OPFS in browsers, a folder in Node, memory in tests. Paths use '/'
+ * between names; folders come and go with the files in them.
+ */
+
+import { HysparkError } from '../errors.ts';
+
+/** Bytes `start` up to but not including `end`. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface StoredFile {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/**
+ * Every method throws `HysparkError` with code `storage`, or `bad-argument` for a path that is none. Empty
+ * files are not written: in browsers they cannot be told from a file whose writing was broken off.
+ */
+export interface Store {
+  /** The file's bytes, or those in `range` as far as the file goes. Error when it is not there. */
+  read(path: string, range?: ByteRange): Promise<Uint8Array<ArrayBuffer>>;
+  /** Replaces the file whole: whoever reads sees the old bytes or the new, even after a crash. */
+  write(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Adds to the end of the file, which is made if it is not there. Not atomic. */
+  append(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Every file whose path begins with `prefix`, in the order of their paths. */
+  list(prefix?: string): Promise<StoredFile[]>;
+  /** The file's size in bytes; undefined when it is not there. */
+  size(path: string): Promise<number | undefined>;
+  /** Removes a file, or a folder with all in it. Nothing happens when it is not there. */
+  remove(path: string): Promise<void>;
+  /** Bytes that may still be written, as far as is known; undefined when it is not. */
+  free(): Promise<number | undefined>;
+}
+
+/** The names of a path. Error `bad-argument` for one that is empty, leads out of the store, or holds odd characters. */
+export function splitPath(path: string): string[] {
+  const names = path.split('/');
+  const odd = names.some((name) => name === '' || name === '.' || name === '..' || !/^[\w .+=@()-]+$/.test(name));
+  if (odd) {
+    throw new HysparkError('bad-argument', {
+      doing: 'store',
+      got: `path "${path}"`,
+      need: 'names of letters, digits and . _ - + = @ ( ) between single slashes',
+    });
+  }
+  return names;
+}
+
+/** The error of a failed store operation. A full disk is told apart, as something can be done about it. */
+export function storageError(doing: string, path: string, cause: unknown): HysparkError {
+  // Node tells errors apart by a text in `code`, browsers by `name`; their `code` is a number.
+  const { code, name: domName } = cause as { code?: unknown; name?: string };
+  const name = typeof code === 'string' ? code : (domName ?? '');
+  const full = ['QuotaExceededError', 'ENOSPC', 'EDQUOT', 'EFBIG'].includes(name);
+  const missing = ['NotFoundError', 'ENOENT'].includes(name);
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new HysparkError('storage', {
+    doing: `${doing} "${path}"`,
+    got: full ? 'no space left' : missing ? 'no such file' : message,
+    advice: full ? 'Free some space, or give the cache a smaller limit' : undefined,
+    cause,
+  });
+}
+
+/** `work`, whose errors become those of a store; a `HysparkError` goes on as it is. */
+export async function attempt<T>(doing: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw cause instanceof HysparkError ? cause : storageError(doing, path, cause);
+  }
+}
+
+/** Whether an error is a store's that has no space left. */
+export function isFull(error: unknown): boolean {
+  return error instanceof HysparkError && error.code === 'storage' && error.parts.got === 'no space left';
+}
