@@ -110,6 +110,18 @@ export function frozenStatisticsKernel(): Kernel {
   });
 }
 
+/**
+ * A thread stays with one channel and walks the rows `count` elements apart (a multiple of the channels): what belongs to the
+ * channel is read once, and no element costs an integer division, which CPUs do a lane at a time.
+ */
+const CHANNEL = `
+  let channel = i % u.channels;
+  let mean = statistics[channel];
+  let rstd = statistics[u.channels + channel];
+  let scale = gamma[channel];
+  let end = u.rows * u.channels;`;
+const walk = { count: 'u32', rows: 'u32', channels: 'u32' } as const;
+
 const NORMALISED = `
   let normalised = (x[at] - statistics[channel]) * statistics[u.channels + channel];`;
 const reads = { x: 'f32', statistics: 'f32', gamma: 'f32', beta: 'f32' } as const;
@@ -121,13 +133,13 @@ export function batchNormKernel(relu: boolean): Kernel {
     variant: { relu },
     reads,
     writes: { y: 'f32' },
-    uniforms: { count: 'u32', channels: 'u32' },
-    code: elementwise(`
-  let at = i;
-  let channel = at % u.channels;
-  ${NORMALISED}
-  let value = gamma[channel] * normalised + beta[channel];
-  y[i] = ${relu ? 'max(value, 0.0)' : 'value'};`),
+    uniforms: walk,
+    code: elementwise(`${CHANNEL}
+  let shift = beta[channel];
+  for (var at = i; at < end; at += u.count) {
+    let value = scale * ((x[at] - mean) * rstd) + shift;
+    y[at] = ${relu ? 'max(value, 0.0)' : 'value'};
+  }`),
   });
 }
 
@@ -148,7 +160,6 @@ export function batchNormTerms(relu: boolean): ColumnTerms {
 
 /** dx = gamma · rstd · (g − mean(g) − x̂ · mean(g · x̂)); with frozen statistics the two means are left out. */
 export function batchNormGradientKernel(relu: boolean, frozen: boolean): Kernel {
-  const centred = frozen ? 'g' : '(g - (dBeta[channel] + normalised * dGamma[channel]) * u.share)';
   const needed = relu ? reads : ({ x: 'f32', statistics: 'f32', gamma: 'f32' } as const);
   const sums: Record<string, 'f32'> = frozen ? {} : { dBeta: 'f32', dGamma: 'f32' };
   return kernel({
@@ -156,12 +167,14 @@ export function batchNormGradientKernel(relu: boolean, frozen: boolean): Kernel 
     variant: { relu, frozen },
     reads: { ...needed, dy: 'f32', ...sums },
     writes: { dx: 'f32' },
-    uniforms: { count: 'u32', channels: 'u32', share: 'f32' },
-    code: elementwise(`
-  let at = i;
-  let channel = at % u.channels;
-  ${NORMALISED}
-  ${behind(relu)}
-  dx[i] = gamma[channel] * statistics[u.channels + channel] * ${centred};`),
+    uniforms: { ...walk, share: 'f32' },
+    code: elementwise(`${CHANNEL}
+  ${relu ? 'let shift = beta[channel];' : ''}
+  ${frozen ? '' : 'let meanG = dBeta[channel] * u.share; let meanProduct = dGamma[channel] * u.share;'}
+  for (var at = i; at < end; at += u.count) {
+    let normalised = (x[at] - mean) * rstd;
+    let g = ${relu ? 'select(0.0, dy[at], scale * normalised + shift > 0.0)' : 'dy[at]'};
+    dx[at] = scale * rstd * ${frozen ? 'g' : '(g - meanG - normalised * meanProduct)'};
+  }`),
   });
 }

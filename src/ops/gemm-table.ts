@@ -128,7 +128,7 @@ function stripTile(
   if (addressing === 'neighbours') {
     const length = Math.min(edge, 4);
     if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1, vec4: false };
-    const across = cover(columns, wide ? [4, 8, 12, 16] : [4, 6, 12, 16]);
+    const across = cover(columns, wide ? [4, 6, 8, 12, 16] : [4, 6, 12, 16]);
     const strips = length === 4 ? (wide && across < 16 ? 1 : 2) : length === 2 && wide ? 2 : 4;
     return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
   }
