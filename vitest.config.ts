@@ -30,7 +30,7 @@ const CHROMIUM_FLAGS = [
 ];
 
 const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
-  node: { include: ['src/**/*.test.ts'], provide: { runtime: 'node' } },
+  node: { include: ['src/**/*.test.ts', 'e2e/**/*.test.ts'], provide: { runtime: 'node' } },
   deno: { include: ENGINE, exclude: NODE_ONLY, provide: { runtime: 'deno' } },
   chromium: {
     include: ENGINE,
