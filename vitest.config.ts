@@ -54,6 +54,8 @@ const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
 export default defineConfig(({ mode }) => ({
   // Named here so that Vite does not come upon it in mid-run and reload the page.
   optimizeDeps: { include: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
+  // Golden data beside the project, for tests in the browser.
+  server: { fs: { allow: ['.', '../shared'] } },
   test: {
     ...(RUNTIMES[mode] ?? RUNTIMES.node),
     pool: 'forks',

@@ -1,5 +1,5 @@
 /** Our checkpoints in PyTorch, and PyTorch's in ours. Runs where Debian's python3-torch is installed. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,6 +11,7 @@ import { Variables } from '../../tape/variables.ts';
 import { testDevice } from '../../testing/device.ts';
 import { smallModel, trainer } from '../../testing/hyspark.ts';
 import { hasTorch, runPython, torchNote } from '../../testing/python.ts';
+import { sharedPath, testWithShared } from '../../testing/shared.ts';
 import {
   exportEncoder,
   exportStateDict,
@@ -22,24 +23,20 @@ import {
 import { PRESETS } from './config.ts';
 import { HySparK } from './hyspark.ts';
 
-const KEYS = '../shared/golden/state_dict_keys.json';
-const hasKeys = existsSync(KEYS);
+const KEYS = 'golden/state_dict_keys.json';
 
-test.skipIf(!hasKeys)(
-  `base has the reference's keys and shapes${hasKeys ? '' : ` (SKIPPED: ${KEYS} is absent)`}`,
-  () => {
-    const expected = JSON.parse(readFileSync(KEYS, 'utf8')) as Record<
-      'pretrain' | 'encoder_only',
-      Record<string, number[]>
-    >;
-    const model = new HySparK(new Declarations(new Variables()), PRESETS.base);
-    const full = exportStateDict(model, { seed: 0, passes: 0 });
-    expect([...full].map(([key, { shape }]) => [key, shape])).toEqual(Object.entries(expected.pretrain));
-    const encoder = exportEncoder(model, { seed: 0, passes: 0 });
-    expect([...encoder].map(([key, { shape }]) => [key, shape])).toEqual(Object.entries(expected.encoder_only));
-    expect(modelEntries(model).reduce((sum, { shape }) => sum + sizeOf(shape), 0)).toBeGreaterThan(103.5e6 - 1e5);
-  },
-);
+testWithShared(KEYS)("base has the reference's keys, their order and shapes", () => {
+  const expected = JSON.parse(readFileSync(sharedPath(KEYS), 'utf8')) as Record<
+    'pretrain' | 'encoder_only',
+    Record<string, number[]>
+  >;
+  const model = new HySparK(new Declarations(new Variables()), PRESETS.base);
+  const full = exportStateDict(model, { seed: 0, passes: 0 });
+  expect([...full].map(([key, { shape }]) => [key, shape])).toEqual(Object.entries(expected.pretrain));
+  const encoder = exportEncoder(model, { seed: 0, passes: 0 });
+  expect([...encoder].map(([key, { shape }]) => [key, shape])).toEqual(Object.entries(expected.encoder_only));
+  expect(modelEntries(model).reduce((sum, { shape }) => sum + sizeOf(shape), 0)).toBeGreaterThan(103.5e6 - 1e5);
+});
 
 describe.skipIf(!hasTorch)(`with PyTorch${torchNote}`, () => {
   let dir = '';

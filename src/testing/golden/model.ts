@@ -4,8 +4,10 @@ import { type BrickTable, brickTableData, writeBrickTable } from '../../bricks/t
 import type { Device } from '../../gpu/device.ts';
 import { HySparK, type HySparKGraph } from '../../models/hyspark/hyspark.ts';
 import { fromReference, referenceEntries, referenceShape, toReference } from '../../models/hyspark/reference.ts';
-import { Declarations } from '../../nn/declare.ts';
+import { Declarations, type ParameterSpec } from '../../nn/declare.ts';
 import { adamw, adamwSchedule, gradientNorm, keepGradients } from '../../ops/adamw.ts';
+import { conv3 } from '../../ops/conv3.ts';
+import { densify } from '../../ops/densify.ts';
 import { unpatch } from '../../ops/unpatch.ts';
 import { compile, type Plan } from '../../tape/plan.ts';
 import { Tape } from '../../tape/tape.ts';
@@ -19,7 +21,7 @@ interface Entry {
   readonly key: string;
   readonly shape: Shape;
   readonly tensor?: Tensor;
-  readonly spec?: Parameters<typeof toReference>[0];
+  readonly spec?: ParameterSpec;
 }
 
 /** A feature map among the plan's outputs: on the visible bricks or on all. */
@@ -48,17 +50,25 @@ export class GoldenModel {
     private readonly model: HySparK,
     declare: Declarations,
   ) {
+    // The fifth densify projection, which the model does not compute: its parameters as constants, beside the model.
+    const fifth = ['maskToken.4', 'densify.4.weight', 'densify.4.bias'].map((name) =>
+      variables.state(name, declare.specs.get(name)!.shape),
+    );
     this.entries = new Map(
       referenceEntries(set.config).map(({ key, name }) => {
         const spec = name === undefined ? undefined : declare.specs.get(name)!;
-        return [key, { key, shape: spec ? referenceShape(key, spec) : [], tensor: spec?.tensor, spec }];
+        const tensor = spec?.tensor ?? fifth.find((constant) => constant.name === name);
+        return [key, { key, shape: spec ? referenceShape(key, spec) : [], tensor, spec }];
       }),
     );
     this.tape = new Tape(device.report);
     this.graph = model.graph(this.tape, { batch: set.batch, training: true });
     const { reconstruction, image, visible, loss } = this.graph;
     const restored = unpatch(this.tape, { prediction: reconstruction, image }, { visible });
-    this.activations = named(this.graph, restored);
+    const [token, weight, bias] = fifth as [Tensor, Tensor, Tensor];
+    const dense = densify(this.tape, { x: this.graph.encoder.features[0]!, token }, visible);
+    const densify4 = conv3(this.tape, { x: dense, weight, bias }, this.graph.all);
+    this.activations = named(this.graph, densify4, restored);
     for (const { tensor } of this.activations.values()) this.tape.output(tensor);
     this.tape.report(loss);
     keepGradients(this.tape, this.tape.backward(loss), variables);
@@ -187,8 +197,8 @@ export class GoldenModel {
   }
 }
 
-/** The graph's tensors by the names of the golden data. `densify4` is missing: nothing reads it, so it is never computed. */
-function named(graph: HySparKGraph, restored: Tensor): Map<string, Activation> {
+/** The graph's tensors by the names of the golden data. */
+function named(graph: HySparKGraph, densify4: Tensor, restored: Tensor): Map<string, Activation> {
   const { encoder, densified, fused, decoded, reconstruction, visible, all } = graph;
   const list: [string, Tensor, BrickTable][] = [
     ['input', graph.image, all],
@@ -197,6 +207,7 @@ function named(graph: HySparKGraph, restored: Tensor): Map<string, Activation> {
     ...encoder.features.map((t, s): [string, Tensor, BrickTable] => [`x${s + 1}`, t, visible]),
     ['vit', encoder.tokens, visible],
     ...densified.map((t, n): [string, Tensor, BrickTable] => [`densify${n}`, t, all]),
+    ['densify4', densify4, all],
     ...decoded.map((t, n): [string, Tensor, BrickTable] => [`dec${n}`, t, all]),
     ...fused.map((t, n): [string, Tensor, BrickTable] => [`fuse${n + 1}`, t, all]),
     ['rec', reconstruction, all],
