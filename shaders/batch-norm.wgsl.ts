@@ -5,6 +5,7 @@
  */
 
 import type { ColumnTerms } from './column-sums.wgsl.ts';
+import { fold } from './lib/fold.ts';
 import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
 
 /** `partials` [3, chunks, channels]: how many rows, their mean, their sum of squares about it. Launch and layout as `columnPartials`. */
@@ -63,16 +64,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   counts[local] = all.x;
   means[local] = all.y;
   squares[local] = all.z;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) {
-      let other = local + half;
+  ${fold(`
       let both = merge(vec3f(counts[local], means[local], squares[local]), vec3f(counts[other], means[other], squares[other]));
       counts[local] = both.x;
       means[local] = both.y;
-      squares[local] = both.z;
-    }
-  }
+      squares[local] = both.z;`)}
   if (local == 0u && channel < u.channels) {
     statistics[channel] = means[0];
     statistics[u.channels + channel] = inverseSqrt(squares[0] / counts[0] + u.epsilon);
