@@ -49,12 +49,11 @@ describe.skipIf(!hasTorch)(`with PyTorch${torchNote}`, () => {
 
   /** Keys, shapes and bits of a state dict, as the script below describes PyTorch's. */
   async function described(sources: ReturnType<typeof exportStateDict>) {
-    const all: [string, number[], string][] = [];
-    for (const [key, source] of sources) {
+    const rows = [...sources].map(async ([key, source]): Promise<[string, number[], string]> => {
       const bytes = await loadBytes(source, String(key));
-      all.push([String(key), [...source.shape], Buffer.from(bytes).toString('hex')]);
-    }
-    return all;
+      return [String(key), [...source.shape], Buffer.from(bytes).toString('hex')];
+    });
+    return Promise.all(rows);
   }
 
   async function trainedModel() {
