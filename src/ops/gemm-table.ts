@@ -10,6 +10,7 @@ import {
 } from '../../shaders/gemm/strip-weight-gradient.wgsl.ts';
 import { tileProductKernel, tileWeightGradientKernel, type WorkgroupTile } from '../../shaders/gemm/tile.wgsl.ts';
 import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { looksAround, PHASES } from '../../shaders/lib/rows.ts';
 import { foldWorkgroups, type Target, type Workgroups } from '../tape/op.ts';
 
 export interface ProductShape {
@@ -70,7 +71,7 @@ function workgroupTile(columns: number): WorkgroupTile {
 function tileProduct(variant: ProductVariant, { rows, columns, unitStride }: ProductShape): Choice {
   const tile = workgroupTile(columns);
   const [x, z] = foldWorkgroups(rows, tile.down);
-  const workgroups = [x, Math.ceil(columns / tile.across), z] as const;
+  const workgroups = [x, Math.ceil(columns / tile.across) * PHASES[variant.addressing], z] as const;
   return { kernel: tileProductKernel(variant, tile, unitStride), uniforms: {}, workgroups };
 }
 
@@ -105,7 +106,7 @@ function tileWeightGradient(
 
 function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStride }: ProductShape): Choice {
   const vec4 = unitStride && inner % 4 === 0 && columns % 4 === 0;
-  const count = Math.ceil(rows / 4) * Math.ceil(columns / 4);
+  const count = Math.ceil(rows / 4) * Math.ceil(columns / 4) * PHASES[variant.addressing];
   return {
     kernel: plainProductKernel(variant, vec4),
     uniforms: { count },
@@ -125,8 +126,13 @@ function stripTile(
   const subgroups = target.class === 'software-subgroups';
   const lanes = subgroups ? target.subgroupSize : 8;
   const wide = lanes >= 8;
-  if (addressing === 'neighbours') {
+  if (looksAround(addressing)) {
     const length = Math.min(edge, 4);
+    if (addressing === 'corners') {
+      const across = subgroups ? cover(columns, wide ? [4, 6, 8, 12] : [4, 6, 12]) : 4;
+      const strips = length === 4 ? 1 : length === 2 ? 2 : 4;
+      return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
+    }
     if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1, vec4: false };
     const across = cover(columns, wide ? [4, 8, 12, 16] : [4, 6, 12, 16]);
     const strips = length === 4 ? (wide && across < 16 ? 1 : 2) : length === 2 && wide ? 2 : 4;
@@ -156,7 +162,8 @@ function cover(columns: number, widths: readonly number[]): number {
 function stripProduct(variant: ProductVariant, { rows, columns }: ProductShape, tile: StripTile): Choice {
   const rowsOfGroup = tile.strips * tile.length * tile.lanes * SUBGROUPS_A_WORKGROUP;
   const [x, z] = foldWorkgroups(rows, rowsOfGroup);
-  const workgroups = [x, Math.ceil(columns / tile.columns), z] as const;
+  const phases = PHASES[variant.addressing] / (variant.addressing === 'corners' ? 2 : 1); // children in pairs
+  const workgroups = [x, Math.ceil(columns / tile.columns) * phases, z] as const;
   return { kernel: stripProductKernel(variant, tile), uniforms: { count: 0 }, workgroups };
 }
 
@@ -203,7 +210,7 @@ function stripGradientTile(
 ): StripGradientTile {
   const wide = lanes >= 8;
   const needed = Math.ceil(inner / lanes);
-  if (addressing === 'neighbours') {
+  if (looksAround(addressing)) {
     const length = Math.min(edge, 4);
     if (wide) return { lanes, vectors: 1, length, columns: cover(columns, [4, 8, 12, 16]) };
     return { lanes, vectors: needed >= 4 ? 4 : Math.min(needed, 2), length, columns: cover(columns, [4, 6, 8, 12]) };
