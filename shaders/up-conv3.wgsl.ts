@@ -10,14 +10,60 @@ export interface AxisMatrix {
   readonly rows: readonly (readonly number[])[];
 }
 
+const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+
 /**
- * y[p, r, c] = Σ_q T[px, qx] T[py, qy] T[pz, qz] · x[q, r, c] over the points q of a cube, z fastest; a thread a result. Each side
- * has its own strides of points and rows; x starts at `base`. With `extended` the last of y's rows comes from `last` [q, c] instead.
+ * y[p, r, c] = Σ_q T[px, qx] T[py, qy] T[pz, qz] · x[q, r, c] over the points q of a cube, z fastest. Each side has its own strides
+ * of points, rows and, for x, columns; x starts at `base`. With `extended` the last of y's rows comes from `last` [q, c] instead.
+ *
+ * A thread makes the plane of one px, of the element (r, c): the sums over qx as it loads, those over qy and qz in registers.
+ * `count` is planes · rows · columns.
  */
 export function cubeTransformKernel({ name, rows: matrix }: AxisMatrix, extended: boolean): Kernel {
   const [to, from] = [matrix.length, matrix[0]!.length];
-  const places = (axis: string) => `for (var ${axis} = 0u; ${axis} < ${from}u; ${axis}++)`;
-  const read = 'x[u.base + q * u.pointX + r * u.rowX + c]';
+  /** Σ of the terms with a coefficient, those of ±1 without a multiplication. */
+  const sum = (coefficients: readonly number[], term: (q: number) => string) => {
+    const terms = coefficients.flatMap((t, q) =>
+      t === 0 ? [] : [`${t < 0 ? '- ' : '+ '}${Math.abs(t) === 1 ? '' : `${Math.abs(t)} * `}${term(q)}`],
+    );
+    return terms.join(' ').replace(/^\+ /, '');
+  };
+  const lines = (list: readonly string[]) => list.join('\n  ');
+  const cells = (a: number, b: number) => range(a).flatMap((y) => range(b).map((z) => [y, z] as const));
+  const code = `
+var<private> matrix: array<f32, ${to * from}> = array<f32, ${to * from}>(${matrix.flat().map((v) => v.toFixed(1))});
+${elementwise(`
+  let c = i % u.columns;
+  let r = (i / u.columns) % u.rows;
+  let px = i / (u.columns * u.rows);
+  ${
+    extended
+      ? `let isLast = r + 1u == u.rows;
+  let start = select(u.base + r * u.rowX + c * u.columnX, 0u, isLast);`
+      : 'let start = u.base + r * u.rowX + c * u.columnX;'
+  }
+  ${lines(cells(from, from).map(([y, z]) => `var v${y}${z} = 0.0;`))}
+  for (var qx = 0u; qx < ${from}u; qx++) {
+    let t = matrix[px * ${from}u + qx];
+    if (t == 0.0) { continue; }
+    let at = start + qx * ${from * from}u * u.pointX;
+    ${lines(cells(from, from).map(([y, z]) => `v${y}${z} += t * x[at + ${y * from + z}u * u.pointX];`))}
+  }
+  ${
+    extended
+      ? `if (isLast) {
+    ${lines(cells(from, from).map(([y, z]) => `v${y}${z} = 0.0;`))}
+    for (var qx = 0u; qx < ${from}u; qx++) {
+      let t = matrix[px * ${from}u + qx];
+      let at = qx * ${from * from}u * u.pointLast + c;
+      ${lines(cells(from, from).map(([y, z]) => `v${y}${z} += t * last[at + ${y * from + z}u * u.pointLast];`))}
+    }
+  }`
+      : ''
+  }
+  ${lines(cells(from, to).map(([y, z]) => `let w${y}${z} = ${sum(matrix[z]!, (q) => `v${y}${q}`)};`))}
+  let place = px * ${to * to}u * u.pointY + r * u.rowY + c;
+  ${lines(cells(to, to).map(([y, z]) => `y[place + ${y * to + z}u * u.pointY] = ${sum(matrix[y]!, (q) => `w${q}${z}`)};`))}`)}`;
   return kernel({
     name: 'cube-transform',
     variant: { name, extended },
@@ -30,32 +76,12 @@ export function cubeTransformKernel({ name, rows: matrix }: AxisMatrix, extended
       base: 'u32',
       pointX: 'u32',
       rowX: 'u32',
+      columnX: 'u32',
       pointY: 'u32',
       rowY: 'u32',
       ...(extended ? { pointLast: 'u32' as const } : {}),
     },
-    code: `
-var<private> matrix: array<f32, ${to * from}> = array<f32, ${to * from}>(${matrix.flat().map((v) => v.toFixed(1))});
-${elementwise(`
-  let c = i % u.columns;
-  let r = (i / u.columns) % u.rows;
-  let p = i / (u.columns * u.rows);
-  var sum = 0.0;
-  ${places('qx')} {
-    let tx = matrix[(p / ${to * to}u) * ${from}u + qx];
-    if (tx == 0.0) { continue; }
-    ${places('qy')} {
-      let ty = tx * matrix[((p / ${to}u) % ${to}u) * ${from}u + qy];
-      if (ty == 0.0) { continue; }
-      ${places('qz')} {
-        let t = ty * matrix[(p % ${to}u) * ${from}u + qz];
-        let q = (qx * ${from}u + qy) * ${from}u + qz;
-        if (t == 0.0) { continue; }
-        ${extended ? `if (r + 1u == u.rows) { sum += t * last[q * u.pointLast + c]; } else { sum += t * ${read}; }` : `sum += t * ${read};`}
-      }
-    }
-  }
-  y[p * u.pointY + r * u.rowY + c] = sum;`)}`,
+    code,
   });
 }
 

@@ -1,16 +1,13 @@
 /**
- * `npm run bench:kernels [-- --adapter NAME]… [--all] [--repeats N] [--json FILE]`: the kernel benchmark in Node, a process for each
- * adapter (a process can load one driver). Prints a table, and JSON to a file.
+ * `npm run bench:kernels [-- --adapter NAME]… [--all] [--repeats N] [--json FILE]`: the kernel benchmark in Node.
+ * Prints a table, and JSON to a file.
  */
 
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openDevice } from '../gpu/device.ts';
 import { benchKernel, type KernelRow, REQUIRED_CASES, STEP_CASES } from './kernels.ts';
+import { leave, onAdapters } from './processes.ts';
 
 interface Result {
   readonly adapter: string;
@@ -35,19 +32,11 @@ if (options.child) {
     rows.push(...(await benchKernel(device, c, Number(options.repeats))));
   }
   const result: Result = { adapter: device.report.name, class: device.report.class, rows };
-  writeFileSync(options.child, JSON.stringify(result));
-  process.exit(0); // Dawn keeps the event loop alive
+  leave(options.child, result);
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'hyspark-bench-'));
-const results = (options.adapter ?? ['lavapipe', 'swiftshader']).map((adapter): Result => {
-  const file = join(folder, `${adapter}.json`);
-  const arguments_ = [...process.execArgv, fileURLToPath(import.meta.url), '--child', file, '--adapter', adapter];
-  arguments_.push('--repeats', options.repeats, ...(options.all ? ['--all'] : []));
-  const child = spawnSync(process.execPath, arguments_, { stdio: ['ignore', 'inherit', 'inherit'] });
-  if (child.status !== 0) process.exit(child.status ?? 1);
-  return JSON.parse(readFileSync(file, 'utf8')) as Result;
-});
+const passed = ['--repeats', options.repeats, ...(options.all ? ['--all'] : [])];
+const results = onAdapters<Result>(import.meta.url, options.adapter ?? ['lavapipe', 'swiftshader'], passed);
 
 for (const { adapter, class: kind, rows } of results) {
   console.log(`\n${adapter} (${kind})`);

@@ -121,7 +121,7 @@ function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStrid
 function stripTile(
   target: Target,
   { addressing }: ProductVariant,
-  { inner, columns, edge }: ProductShape,
+  { rows, inner, columns, edge }: ProductShape,
 ): StripTile | undefined {
   const subgroups = target.class === 'software-subgroups';
   const lanes = subgroups ? target.subgroupSize : 8;
@@ -130,7 +130,7 @@ function stripTile(
     const length = Math.min(edge, 4);
     if (addressing === 'corners') {
       const across = subgroups ? cover(columns, wide ? [4, 6, 8, 12] : [4, 6, 12]) : 4;
-      const strips = length === 4 ? 1 : length === 2 ? 2 : 4;
+      const strips = Math.min(length === 4 ? 1 : length === 2 ? 2 : 4, stripsOf(rows, length * lanes));
       return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
     }
     if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1, vec4: false };
@@ -142,15 +142,21 @@ function stripTile(
   if (!subgroups) return undefined;
   const across = cover(columns, wide ? [4, 8, 16, 32] : [4, 6, 12, 16, 32]);
   const vec4 = !wide && inner % 4 === 0;
+  const most = wide && across === 32 ? 4 : 8;
   return {
     lanes,
     subgroups,
-    strips: wide && across === 32 ? 4 : 8,
+    strips: addressing === 'batches' ? Math.min(most, stripsOf(rows, lanes)) : most,
     length: 1,
     columns: across,
     unroll: wide ? 1 : 4,
     vec4,
   };
+}
+
+/** Strips that a lane needs for one workgroup to have all rows: the matrices of a batch are small. */
+function stripsOf(rows: number, rowsOfStrips: number): number {
+  return Math.ceil(rows / (rowsOfStrips * SUBGROUPS_A_WORKGROUP));
 }
 
 /** The width among `widths` (ascending) that wastes fewest of `columns`; the largest of equals. */

@@ -99,7 +99,10 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
     { rows, inner, columns, edge, taps },
   );
   const count = taps * inner * columns;
-  const partials = recorder.tensor('partials', [choice.splits, count]);
+  const { strideTap, strideInner, strideColumn } = w.layout;
+  // One sum in the order of the kernel's is the result itself.
+  const isWhole = choice.splits === 1 && strideColumn === 1 && strideInner === columns && strideTap === inner * columns;
+  const partials = isWhole ? w.dWeight : recorder.tensor('partials', [choice.splits, count]);
   recorder.dispatch(
     choice.kernel,
     { a: w.a, d: w.d, partials, neighbours: w.neighbours },
@@ -117,7 +120,7 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
       flops: 2 * rows * count,
     },
   );
-  const { strideTap, strideInner, strideColumn } = w.layout;
+  if (isWhole) return;
   recorder.dispatch(
     weightGradientFinishKernel(),
     { partials, dWeight: w.dWeight },

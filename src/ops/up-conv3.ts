@@ -12,11 +12,11 @@
  * coarse channel that is 1 wherever a voxel is: row K of the composed kernel.
  */
 
+import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
 import { type AxisMatrix, cubeTransformKernel, placeSumsKernel } from '../../shaders/up-conv3.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
 import type { Shape, Tensor } from '../tape/tensor.ts';
-import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
@@ -120,15 +120,16 @@ export const upConv3 = defineOp({
     }
     if (!(needs('upWeight') || needs('upBias') || needs('weight') || needs('bias'))) return { x: dx };
 
-    const dComposed = recorder.tensor('dComposed', [POINTS, inner, columns]);
-    const layout = { strideTap: inner * columns, strideInner: 1, strideColumn: columns };
+    const dComposed = recorder.tensor('dComposed', [POINTS, columns, inner]);
+    const layout = { strideTap: columns * inner, strideInner: inner, strideColumn: 1 };
     recordWeightGradient(recorder, { ...around, d: x, dWeight: dComposed, layout });
     const dConstant = recordPlaceSums(recorder, dy, table);
 
     // Back through the composition: each step of the forward transposed.
     const dProduct = recorder.tensor('dProduct', [POINTS, inner + 1, columns]);
     const lastRow = { tensor: dConstant, point: columns };
-    transform(recorder, transposed(PRODUCT), dComposed, dProduct, { point: inner * columns, row: columns }, lastRow);
+    const turned = { point: columns * inner, row: 1, column: inner };
+    transform(recorder, transposed(PRODUCT), dComposed, dProduct, turned, lastRow);
     const dUps = recorder.tensor('dUps', ups.shape);
     recordProduct(recorder, {
       addressing: 'batches',
@@ -168,6 +169,7 @@ export const upConv3 = defineOp({
 interface CubeLayout {
   readonly point: number;
   readonly row: number;
+  readonly column?: number;
   readonly base?: number;
 }
 
@@ -193,16 +195,9 @@ function transform(
   const rows = y.size / columns / axis.rows.length ** 3;
   const { point, row } = to ?? { point: rows * columns, row: columns };
   const kernel = cubeTransformKernel(axis, last !== undefined);
-  const uniforms = {
-    rows,
-    columns,
-    base: from.base ?? 0,
-    pointX: from.point,
-    rowX: from.row,
-    pointY: point,
-    rowY: row,
-  };
-  const launch = perElement(y.size, last ? { ...uniforms, pointLast: last.point } : uniforms);
+  const layout = { base: from.base ?? 0, pointX: from.point, rowX: from.row, columnX: from.column ?? 1 };
+  const uniforms = { rows, columns, ...layout, pointY: point, rowY: row, ...(last && { pointLast: last.point }) };
+  const launch = perElement(axis.rows.length * rows * columns, uniforms);
   recorder.dispatch(kernel, { x, last: last?.tensor, y }, launch);
 }
 
@@ -221,8 +216,12 @@ function recordPlaceSums(recorder: Recorder, dy: Tensor, table: BrickTable): Ten
     recorder.dispatch(placeSumsKernel(), { x, neighbours: table.neighbours, y }, launch);
     x = y;
   });
-  const size = { rows: bricks, channels: POINTS * channels, shape: [POINTS, channels] };
-  return recordColumnSums(recorder, PLAIN_SUM, { x }, size)[0]!;
+  // Added up over the bricks as a weight gradient is over its splits.
+  const sums = recorder.tensor('placeSums', [POINTS, channels]);
+  const strides = { strideTap: channels, strideInner: channels, strideColumn: 1 };
+  const launch = perElement(sums.size, { splits: bricks, inner: 1, columns: channels, ...strides });
+  recorder.dispatch(weightGradientFinishKernel(), { partials: x, dWeight: sums }, launch);
+  return sums;
 }
 
 function sizes(upWeight: Tensor, weight: Tensor) {
