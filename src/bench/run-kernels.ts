@@ -1,42 +1,19 @@
-/**
- * `npm run bench:kernels [-- --adapter NAME]… [--all] [--repeats N] [--json FILE]`: the kernel benchmark in Node.
- * Prints a table, and JSON to a file.
- */
+/** `npm run bench:kernels [-- --adapter NAME]… [--all] [--repeats N] [--json FILE]`: the kernel benchmark in Node. */
 
-import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { openDevice } from '../gpu/device.ts';
+import { onAdapters } from './adapters.ts';
 import { benchKernel, type KernelRow, REQUIRED_CASES, STEP_CASES } from './kernels.ts';
-import { leave, onAdapters } from './processes.ts';
 
-interface Result {
-  readonly adapter: string;
-  readonly class: string;
-  readonly rows: readonly KernelRow[];
-}
-
-const { values: options } = parseArgs({
-  options: {
-    adapter: { type: 'string', multiple: true },
-    all: { type: 'boolean', default: false },
-    repeats: { type: 'string', default: '9' },
-    json: { type: 'string' },
-    child: { type: 'string' },
+const results = await onAdapters(
+  import.meta.url,
+  async (device, { repeats, flags }) => {
+    const rows: KernelRow[] = [];
+    for (const c of flags.has('all') ? [...REQUIRED_CASES, ...STEP_CASES] : REQUIRED_CASES) {
+      rows.push(...(await benchKernel(device, c, repeats)));
+    }
+    return rows;
   },
-});
-
-if (options.child) {
-  const device = await openDevice({ adapter: options.adapter?.[0] });
-  const rows: KernelRow[] = [];
-  for (const c of options.all ? [...REQUIRED_CASES, ...STEP_CASES] : REQUIRED_CASES) {
-    rows.push(...(await benchKernel(device, c, Number(options.repeats))));
-  }
-  const result: Result = { adapter: device.report.name, class: device.report.class, rows };
-  leave(options.child, result);
-}
-
-const passed = ['--repeats', options.repeats, ...(options.all ? ['--all'] : [])];
-const results = onAdapters<Result>(import.meta.url, options.adapter ?? ['lavapipe', 'swiftshader'], passed);
+  ['all'],
+);
 
 for (const { adapter, class: kind, rows } of results) {
   console.log(`\n${adapter} (${kind})`);
@@ -50,4 +27,3 @@ for (const { adapter, class: kind, rows } of results) {
     );
   }
 }
-if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);

@@ -165,6 +165,24 @@ export const upConv3 = defineOp({
   },
 });
 
+/** Least ratio of multiply-adds, plain to composed, from which composing was faster on every adapter measured. */
+const LEAST_RATIO = 2.75;
+
+/**
+ * Whether one map is less work than two, for `rows` coarse voxels: composing costs 64 products of the weights, whatever the map's
+ * size, and the same again for both gradients.
+ */
+export function composingPays({
+  inner,
+  middle,
+  columns,
+  rows,
+}: Record<'inner' | 'middle' | 'columns' | 'rows', number>) {
+  const plain = 8 * rows * (27 * middle * columns + inner * middle);
+  const composed = 8 * rows * 8 * inner * columns + POINTS * inner * middle * columns;
+  return plain >= LEAST_RATIO * composed;
+}
+
 /** Strides of a cube of matrices in memory. */
 interface CubeLayout {
   readonly point: number;

@@ -7,11 +7,15 @@ import { readPretrainSet } from '../../testing/golden/manifest.ts';
 import { comparePretrain } from '../../testing/golden/pretrain.ts';
 import { table } from '../../testing/golden/report.ts';
 import { runGoldenSet } from '../../testing/golden/run.ts';
+import { allSavings } from './hyspark.ts';
 
 const SET = 'tiny_synth';
 
-test('tiny_synth: forward, gradients and AdamW steps within the tolerances', { timeout: 600_000 }, async () => {
-  const rows = await runGoldenSet(bundled, SET, { device: testDevice });
+test.each([
+  ['with every saving', true],
+  ['without', false],
+])('tiny_synth %s: forward, gradients and AdamW steps within the tolerances', { timeout: 600_000 }, async (_, on) => {
+  const rows = await runGoldenSet(bundled, SET, { device: testDevice, savings: allSavings(on) });
   expect(
     rows.filter(({ status }) => status === 'fail'),
     table(rows),
