@@ -7,6 +7,7 @@ import { type GoldenFolder, readPretrainSet } from '../../testing/golden/manifes
 import { comparePretrain } from '../../testing/golden/pretrain.ts';
 import { table } from '../../testing/golden/report.ts';
 import { runGoldenSet } from '../../testing/golden/run.ts';
+import { allSavings } from './hyspark.ts';
 
 const timeout = 900_000;
 /** Some of what a set must have compared, so that nothing passes by being left out. */
@@ -23,8 +24,8 @@ const GROUPS = [
   'smooth steps: after 5, parameters',
 ];
 
-async function check(folder: GoldenFolder, set: string): Promise<void> {
-  const rows = await runGoldenSet(folder, set, { device: testDevice });
+async function check(folder: GoldenFolder, set: string, savings = true): Promise<void> {
+  const rows = await runGoldenSet(folder, set, { device: testDevice, savings: allSavings(savings) });
   expect(
     rows.filter(({ status }) => status === 'fail'),
     table(rows),
@@ -33,8 +34,11 @@ async function check(folder: GoldenFolder, set: string): Promise<void> {
   expect(passed).toEqual(expect.arrayContaining(GROUPS));
 }
 
-test('tiny_synth: forward, gradients and AdamW steps within the tolerances', { timeout }, () =>
-  check(bundled, 'tiny_synth'),
+test.each([
+  ['with every saving', true],
+  ['without', false],
+])('tiny_synth %s: forward, gradients and AdamW steps within the tolerances', { timeout }, (_, savings) =>
+  check(bundled, 'tiny_synth', savings),
 );
 
 const here = beside.sets.includes('tiny_b1');

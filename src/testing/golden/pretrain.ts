@@ -1,6 +1,7 @@
 /** Compares the network with one pre-training set of golden data. */
 
 import type { Device } from '../../gpu/device.ts';
+import type { Savings } from '../../models/hyspark/hyspark.ts';
 import {
   activationGroup,
   checksumError,
@@ -17,10 +18,10 @@ import { SetReport } from './report.ts';
 import { compareSteps } from './steps.ts';
 import { CANCELLING, PRETRAIN, RUNNING_STATISTICS } from './tolerances.ts';
 
-/** Runs a set on a device. */
-export async function comparePretrain(device: Device, set: PretrainSet): Promise<SetReport> {
+/** Runs a set on a device. @param savings shortcuts to take or not; otherwise as the model decides. */
+export async function comparePretrain(device: Device, set: PretrainSet, savings?: Savings): Promise<SetReport> {
   const report = new SetReport(set.name);
-  const model = await GoldenModel.open(device, set);
+  const model = await GoldenModel.open(device, set, savings);
   try {
     if (set.lossEval !== undefined) {
       model.fill(false);
