@@ -27,7 +27,9 @@ export interface StartRequest {
   /** Files and folders as found (`filesFromInput`, `filesFromDrop`, `findFiles`). Needed to resume as well: scans are never copied. */
   readonly files: readonly FoundFile[];
   readonly options?: RunOptions;
-  /** Continue this stored run; `options` are then its own and may only name a larger `steps`. */
+  /** Name of the run's folder. Default from the time. */
+  readonly id?: string;
+  /** Continue this stored run; its own options hold. */
   readonly resume?: string;
   /** Weights to start from: a checkpoint of ours or a `.pth`, of the full model or the encoder. */
   readonly weights?: Blob;
