@@ -148,12 +148,13 @@ export class DataLoader {
 
   /**
    * `count` crops of held-out scan number `index`, not flipped and the same ones each time; none when it was set
-   * aside.
+   * aside. Where nothing is held out, of training scan number `index`.
    */
   async evaluationCrops(index: number, count: number): Promise<Crop[]> {
-    const scan = this.heldOut[index];
+    const scans = this.heldOut.length > 0 ? this.heldOut : this.training;
+    const scan = scans[index];
     if (!scan) {
-      const need = `0 to ${this.heldOut.length - 1}`;
+      const need = `0 to ${scans.length - 1}`;
       throw new HysparkError('bad-argument', { doing: 'evaluation crops', got: `scan ${index}`, need });
     }
     const crops = await this.#withVolume(scan, (reader) =>

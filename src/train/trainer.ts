@@ -10,6 +10,7 @@ import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { HySparK, HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { adamwSchedule } from '../ops/adamw.ts';
+import { Random } from '../random.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { scheduleOf } from './config.ts';
 import { planRun, type RunNetwork, recordRun } from './network.ts';
@@ -66,6 +67,20 @@ export class Trainer {
       for (const plan of made) plan.destroy();
       variables.destroy();
       throw error;
+    }
+  }
+
+  /** Puts weights, statistics and moments back to the start of the run. */
+  begin(): void {
+    this.model.declare.initialise(this.config.seed);
+    this.forgetMoments();
+  }
+
+  /** The optimiser begins anew. */
+  forgetMoments(): void {
+    const { variables } = this.network;
+    for (const { firstMoments, secondMoments } of variables.chunks()) {
+      for (const moments of [firstMoments, secondMoments]) variables.write(moments, new Float32Array(moments.size));
     }
   }
 
@@ -212,3 +227,29 @@ export function eachVoxel(crop: number, visit: (at: number, cell: number, within
     }
   }
 }
+
+/** Seconds of a step over a few of them on noise, after two to warm up. */
+export async function measureRun(
+  device: Device,
+  config: RunConfig,
+): Promise<{ readonly cropsPerSecond: number; readonly secondsPerStep: number }> {
+  const trainer = await Trainer.create(device, config);
+  try {
+    const noise = Random.of(config.seed, 'measure');
+    const volume = Float32Array.from({ length: config.batch * config.model.crop ** 3 }, (_, i) => noise.uniform(i));
+    const volumes = Array.from({ length: config.accumulate }, () => volume);
+    const take = async (first: number, end: number) => {
+      for (let step = first; step < end; step++) await trainer.submit(step % config.steps, volumes);
+      await trainer.drain();
+    };
+    await take(0, 2);
+    const began = performance.now();
+    await take(2, 2 + MEASURED);
+    const secondsPerStep = (performance.now() - began) / 1000 / MEASURED;
+    return { secondsPerStep, cropsPerSecond: (config.batch * config.accumulate) / secondsPerStep };
+  } finally {
+    trainer.destroy();
+  }
+}
+
+const MEASURED = 4;
