@@ -1,6 +1,6 @@
 /** The engine in Node: called directly, runs in a folder on disk, scans prepared in threads. */
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createLoaderService } from '../data/worker/loader-service.ts';
@@ -36,6 +36,8 @@ export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'hyspark');
 }
 
+const held = new Set<string>();
+
 /** Takes a run's folder for this process: a file with its number, which counts only while that process lives. */
 function lockFolder(folder: string): (() => void) | undefined {
   const file = join(folder, 'lock');
@@ -43,7 +45,12 @@ function lockFolder(folder: string): (() => void) | undefined {
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
       writeFileSync(file, String(process.pid), { flag: 'wx' });
-      const release = () => rmSync(file, { force: true });
+      held.add(file);
+      const release = () => {
+        held.delete(file);
+        rmSync(file, { force: true });
+        removeIfEmpty(folder);
+      };
       process.once('exit', release);
       return () => {
         process.off('exit', release);
@@ -51,7 +58,9 @@ function lockFolder(folder: string): (() => void) | undefined {
       };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (isAlive(Number(readFileSync(file, 'utf8')))) return undefined;
+      const pid = Number(readFileSync(file, 'utf8'));
+      // A number of our own that we do not hold was left by a dead process of the same number.
+      if (pid === process.pid ? held.has(file) : isAlive(pid)) return undefined;
       rmSync(file, { force: true });
     }
   }
@@ -65,5 +74,14 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** A run that could not start leaves nothing behind. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // there is something in it
   }
 }

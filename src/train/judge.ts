@@ -58,7 +58,8 @@ export class Judge {
   async evaluate(trainer: Trainer, step: number): Promise<Evaluation | undefined> {
     if (this.crops.length === 0) return undefined;
     const perCrop: number[] = [];
-    for (const [i, { voxels }] of this.crops.entries()) perCrop.push(await trainer.judge(voxels, i));
+    for (const [i, { voxels }] of this.crops.entries())
+      perCrop.push(await trainer.viewer.loss(voxels, trainer.fixedMask(i)));
     return { step, loss: perCrop.reduce((a, b) => a + b, 0) / perCrop.length, perCrop };
   }
 
@@ -69,7 +70,7 @@ export class Judge {
   async picture(trainer: Trainer, index: number, step: number): Promise<Preview | undefined> {
     const fixed = this.crops[index];
     if (!fixed) return undefined;
-    const { loss, masked, reconstructed } = await trainer.picture(fixed.voxels, index);
+    const { loss, masked, reconstructed } = await trainer.viewer.look(fixed.voxels, trainer.fixedMask(index));
     return {
       step,
       index,
@@ -94,7 +95,14 @@ export class Judge {
 }
 
 /** The picture of a preview: original, masked, reconstructed, error, in three planes. */
-export function previewPng({ original, masked, reconstructed, crop, step, loss }: Preview): Bytes {
+export function previewPng({
+  original,
+  masked,
+  reconstructed,
+  crop,
+  step,
+  loss,
+}: Pick<Preview, 'original' | 'masked' | 'reconstructed' | 'crop' | 'step' | 'loss'>): Bytes {
   return reconstructionPanels(
     { original, masked, reconstructed, window: [0, 1] },
     { size: [crop, crop, crop], caption: `step ${step}   loss ${loss.toFixed(4)}` },

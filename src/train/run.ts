@@ -18,7 +18,17 @@ import { planRun } from './network.ts';
 import { reportHtml } from './report.ts';
 import { scheduleAt } from './schedule.ts';
 import { type StepLosses, Trainer } from './trainer.ts';
-import type { LogLine, Preview, Progress, RunConfig, RunEvent, RunOptions, RunPhase, RunResult } from './types.ts';
+import type {
+  CollectionReport,
+  LogLine,
+  Preview,
+  Progress,
+  RunConfig,
+  RunEvent,
+  RunOptions,
+  RunPhase,
+  RunResult,
+} from './types.ts';
 import { loadWeights } from './weights.ts';
 
 /** What a run is given by whoever started it. */
@@ -52,6 +62,8 @@ interface Submitted {
 
 /** Steps whose losses are read late. */
 const LATE = 3;
+/** Steps that the speed is taken over. */
+const RECENT = 30;
 /** Milliseconds between writings of metrics. */
 const FLUSH_MS = 2000;
 /** A device lost so often without a new checkpoint will be lost again. */
@@ -74,8 +86,9 @@ export class Run {
   private stopping = false;
   private pausing = false;
   private wake: () => void = () => undefined;
-  /** Of the stretch since the start, the last pause or the last rebuilding. */
-  private stretch = { since: 0, step: 0 };
+  /** When the latest steps were settled, oldest first; begins anew after a pause. */
+  private times: { readonly at: number; readonly step: number; readonly idleMs: number }[] = [];
+  private readonly setAside = new Set<string>();
   private flushed = 0;
 
   constructor(
@@ -92,7 +105,7 @@ export class Run {
     const collection = await this.openLoader(asked);
     this.config = head?.config ?? resolveConfig(request.options, collection.training.length);
     host.onEvent({ type: 'collection', collection });
-    for (const { path, reason } of collection.setAside) this.log('warning', `${path}: ${reason}`);
+    this.reportSetAside(collection.setAside);
     this.enter('preparing', 'Building pipelines');
     const device = await host.device();
     const plan = planRun(this.config, device.report);
@@ -223,7 +236,16 @@ export class Run {
     return this.stopping || this.pausing || regular || step === steps;
   }
 
+  /** Scans that turn out to be unusable are named once. */
+  private reportSetAside(list: CollectionReport['setAside']): void {
+    for (const { path, reason } of list) {
+      if (!this.setAside.has(path)) this.log('warning', `Set aside: ${path}: ${reason}`);
+      this.setAside.add(path);
+    }
+  }
+
   private async boundary(): Promise<void> {
+    this.reportSetAside((await this.host.loader.status()).setAside);
     const { evaluateEvery, previewEvery, checkpointEvery, steps } = this.config;
     const { step } = this;
     const end = step === steps;
@@ -261,10 +283,14 @@ export class Run {
     }
     this.step = step + 1;
     const { learningRate } = scheduleAt(scheduleOf(config), step);
-    const seconds = (performance.now() - this.stretch.since) / 1000;
-    const perStep = seconds / (this.step - this.stretch.step);
+    const first = this.times[0]!;
+    this.times.push({ at: performance.now(), step: this.step, idleMs: this.trainer.idleMs });
+    // The first step of a stretch builds what the driver left for later: it counts for as long as there is no other.
+    if (this.times.length > RECENT || this.times.length === 3) this.times.shift();
+    const seconds = (performance.now() - first.at) / 1000;
+    const perStep = seconds / (this.step - first.step);
     const cropsPerSecond = (config.batch * config.accumulate) / perStep;
-    const waitedShare = Math.min(1, this.trainer.idleMs / 1000 / seconds);
+    const waitedShare = Math.min(1, (this.trainer.idleMs - first.idleMs) / 1000 / seconds);
     const row = {
       step: this.step,
       loss,
@@ -416,8 +442,7 @@ export class Run {
   }
 
   private restart(): void {
-    this.stretch = { since: performance.now(), step: this.step };
-    this.trainer.idleMs = 0;
+    this.times = [{ at: performance.now(), step: this.step, idleMs: this.trainer.idleMs }];
   }
 
   private enter(phase: RunPhase, detail = '', error?: HysparkError): void {

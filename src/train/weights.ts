@@ -1,5 +1,7 @@
 /** Weights in and out of a run: to start from, and to take away. */
 
+import { randomMasks } from '../bricks/mask.ts';
+import type { Cursor } from '../data/sampler.ts';
 import { HysparkError } from '../errors.ts';
 import type { Bytes } from '../formats/bytes.ts';
 import type { Device } from '../gpu/device.ts';
@@ -7,11 +9,12 @@ import { loadPth, writeEncoderPth, writeResumePth } from '../models/hyspark/chec
 import { HySparK } from '../models/hyspark/hyspark.ts';
 import { Declarations } from '../nn/declare.ts';
 import { Variables } from '../tape/variables.ts';
-import { openCheckpoint } from './checkpoint.ts';
+import { openCheckpoint, type RunState } from './checkpoint.ts';
 import { scheduleOf } from './config.ts';
 import { scheduleAt } from './schedule.ts';
 import type { Trainer } from './trainer.ts';
 import type { RunConfig, WeightsFormat } from './types.ts';
+import { type Look, Viewer } from './viewer.ts';
 
 /**
  * Puts weights of a file into a run that begins: our checkpoint, or a `.pth` of the full model or the encoder. The optimiser begins anew.
@@ -33,30 +36,57 @@ export async function loadWeights(trainer: Trainer, file: Blob, partial: boolean
   return sentence;
 }
 
-/**
- * A run's checkpoint in another format, chunk by chunk. Memory on the device is freed when the last chunk is taken.
- * @param file a checkpoint of ours
- */
-export async function* exportCheckpoint(
+/** A model with the weights of a checkpoint of ours, for `use`; its memory on the device is freed afterwards. */
+async function* withModel<T>(
   device: Device,
   config: RunConfig,
   file: Blob,
-  format: Exclude<WeightsFormat, 'checkpoint'>,
-): AsyncGenerator<Bytes> {
+  use: (model: HySparK, run: RunState) => AsyncGenerator<T>,
+): AsyncGenerator<T> {
   const variables = new Variables(device.limits.maxStorageBufferBindingSize);
   const model = new HySparK(new Declarations(variables), config.model);
   try {
     await variables.allocate(device, true);
     const checkpoint = await openCheckpoint(file);
     await checkpoint.load(model.declare);
-    const { step, passes, seed } = checkpoint.run;
-    if (format === 'encoder') yield* writeEncoderPth(model, { seed, passes });
-    else if (format === 'pth') {
-      const rates = scheduleAt(scheduleOf(config), Math.min(step, config.steps - 1));
-      const epochs = Math.max(0, (checkpoint.run.cursor as { epoch?: number } | null)?.epoch ?? 0);
-      yield* writeResumePth(model, { seed, passes, step, epochs, performance: `step ${step}`, ...rates });
-    } else throw new HysparkError('bad-argument', { doing: 'Exporting weights', got: format, need: 'pth or encoder' });
+    yield* use(model, checkpoint.run);
   } finally {
     variables.destroy();
   }
+}
+
+/** A run's checkpoint in PyTorch's format, chunk by chunk. */
+export function exportCheckpoint(
+  device: Device,
+  config: RunConfig,
+  file: Blob,
+  format: Exclude<WeightsFormat, 'checkpoint'>,
+): AsyncGenerator<Bytes> {
+  return withModel(device, config, file, (model, { step, passes, seed, cursor }) => {
+    if (format === 'encoder') return writeEncoderPth(model, { seed, passes });
+    const rates = scheduleAt(scheduleOf(config), Math.min(step, config.steps - 1));
+    const epochs = (cursor as Cursor | null)?.epoch ?? 0;
+    return writeResumePth(model, { seed, passes, step, epochs, performance: `step ${step}`, ...rates });
+  });
+}
+
+/** What a checkpoint makes of a crop [crop, crop, crop] under the mask that follows from `seed`. */
+export async function reconstruct(
+  device: Device,
+  config: RunConfig,
+  file: Blob,
+  volume: Float32Array,
+  seed: number,
+): Promise<Look & { readonly step: number }> {
+  const looks = withModel(device, config, file, async function* (model, { step }) {
+    const viewer = await Viewer.create(device, model);
+    try {
+      const [mask] = randomMasks(seed, 0, 1, model.grid.cells, config.model.maskRatio);
+      yield { ...(await viewer.look(volume, mask!)), step };
+    } finally {
+      viewer.destroy();
+    }
+  });
+  for await (const look of looks) return look;
+  throw new HysparkError('bad-state', { doing: 'Reconstructing', got: 'nothing' });
 }

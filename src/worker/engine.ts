@@ -10,8 +10,8 @@ import { bestOf, checkpointsOf, readHead, readMetrics, readStatus } from '../tra
 import { planRun } from '../train/network.ts';
 import { Run } from '../train/run.ts';
 import { measureRun } from '../train/trainer.ts';
-import type { RunListing, RunPhase, RunResult, WeightsFormat } from '../train/types.ts';
-import { exportCheckpoint } from '../train/weights.ts';
+import type { RunConfig, RunListing, RunPhase, RunResult, WeightsFormat } from '../train/types.ts';
+import { exportCheckpoint, reconstruct } from '../train/weights.ts';
 import type { AdapterReport, EngineOptions, EngineService, OnRunEvent, StartRequest } from './protocol.ts';
 
 /** What differs between a browser and Node. */
@@ -156,6 +156,16 @@ export class Engine implements EngineService {
     if (file) return file;
     for await (const chunk of chunks!) parts.push(chunk);
     return new Blob(parts);
+  }
+
+  async configOf(run: string): Promise<RunConfig> {
+    return (await readHead(storeIn(this.host.runs, run))).config;
+  }
+
+  async reconstruct(run: string, volume: Float32Array, seed = 1) {
+    const config = await this.configOf(run);
+    const { file } = await this.weightsOf(run, 'checkpoint');
+    return reconstruct(await this.device(), config, file!, volume, seed);
   }
 
   /** As `exportWeights`, chunk by chunk for files that are not to be held in memory; `file` where the checkpoint itself is asked for. */
