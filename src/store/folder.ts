@@ -1,8 +1,9 @@
 /** A store in a folder on disk, for Node. */
 
+import { openAsBlob } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { attempt, type ByteRange, type Store, type StoredFile, splitPath } from './store.ts';
+import { attempt, type ByteRange, type Content, chunksOf, type Store, type StoredFile, splitPath } from './store.ts';
 
 /** Ending of files that are still being written: a crash may leave one, which is no file of the store. */
 const UNFINISHED = '.unfinished';
@@ -37,7 +38,15 @@ export class FolderStore implements Store {
     });
   }
 
-  async write(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async open(path: string): Promise<Blob> {
+    const name = this.#resolve(path);
+    return attempt('reading', path, async () => {
+      await stat(name);
+      return openAsBlob(name);
+    });
+  }
+
+  async write(path: string, content: Content): Promise<void> {
     const name = this.#resolve(path);
     await attempt('writing', path, async () => {
       await mkdir(dirname(name), { recursive: true });
@@ -45,7 +54,7 @@ export class FolderStore implements Store {
       try {
         const file = await open(unfinished, 'w');
         try {
-          await file.writeFile(bytes);
+          for await (const chunk of chunksOf(content)) await file.writeFile(chunk);
           await file.sync();
         } finally {
           await file.close();

@@ -1,6 +1,14 @@
 /** A store in memory, for tests. It can be given a size, to see what a full disk does. */
 
-import { type ByteRange, type Store, type StoredFile, splitPath, storageError } from './store.ts';
+import {
+  type ByteRange,
+  type Content,
+  chunksOf,
+  type Store,
+  type StoredFile,
+  splitPath,
+  storageError,
+} from './store.ts';
 
 export class MemoryStore implements Store {
   readonly #files = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -18,11 +26,18 @@ export class MemoryStore implements Store {
     return range ? bytes.slice(range.start, range.end) : bytes.slice();
   }
 
-  async write(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async open(path: string): Promise<Blob> {
+    return new Blob([await this.read(path)]);
+  }
+
+  async write(path: string, content: Content): Promise<void> {
     splitPath(path);
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    for await (const chunk of chunksOf(content)) parts.push(chunk);
+    const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
     const growth = bytes.length - (this.#files.get(path)?.length ?? 0);
     if (this.#used() + growth > this.capacity) throw storageError('writing', path, { code: 'ENOSPC' });
-    this.#files.set(path, bytes.slice());
+    this.#files.set(path, bytes);
   }
 
   async append(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {

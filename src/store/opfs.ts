@@ -4,7 +4,7 @@
  * files count as not there.
  */
 
-import { attempt, type ByteRange, type Store, type StoredFile, splitPath } from './store.ts';
+import { attempt, type ByteRange, type Content, chunksOf, type Store, type StoredFile, splitPath } from './store.ts';
 
 /** The DOM library lacks the iterator of directories. */
 type Entries = { entries(): AsyncIterableIterator<[string, FileSystemHandle]> };
@@ -26,9 +26,17 @@ export class OpfsStore implements Store {
     });
   }
 
+  async open(path: string): Promise<Blob> {
+    return attempt('reading', path, async () => {
+      const file = await (await this.#file(path, false)).getFile();
+      if (file.size === 0) throw new DOMException('', 'NotFoundError');
+      return file;
+    });
+  }
+
   /** The browser writes to a copy and swaps it in when the stream closes. */
-  async write(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.#put(path, bytes, false);
+  async write(path: string, content: Content): Promise<void> {
+    await this.#put(path, content, false);
   }
 
   async append(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -70,13 +78,13 @@ export class OpfsStore implements Store {
     return quota === undefined || usage === undefined ? undefined : quota - usage;
   }
 
-  async #put(path: string, bytes: Uint8Array<ArrayBuffer>, keep: boolean): Promise<void> {
+  async #put(path: string, content: Content, keep: boolean): Promise<void> {
     await attempt('writing', path, async () => {
       const handle = await this.#file(path, true);
       const stream = await handle.createWritable({ keepExistingData: keep });
       try {
         if (keep) await stream.seek((await handle.getFile()).size);
-        await stream.write(bytes);
+        for await (const chunk of chunksOf(content)) await stream.write(chunk);
         await stream.close();
       } catch (error) {
         await stream.abort().catch(() => undefined);

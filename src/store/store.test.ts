@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { FolderStore } from './folder.ts';
 import { MemoryStore } from './memory.ts';
-import { isFull, type Store, splitPath } from './store.ts';
+import { isFull, type Store, splitPath, storeIn } from './store.ts';
 
 const text = (value: string) => new TextEncoder().encode(value);
 const read = async (store: Store, path: string, range?: { start: number; end: number }) =>
@@ -30,6 +30,23 @@ for (const [name, make] of stores) {
       await store.write('runs/a/checkpoint.bin', text('new'));
       expect(await read(store, 'runs/a/checkpoint.bin')).toBe('new');
       expect(await store.size('runs/a/checkpoint.bin')).toBe(3);
+    });
+
+    test('writes chunks, all or nothing, and opens files as blobs', async () => {
+      const store = make();
+      async function* chunks(fail: boolean) {
+        yield text('one ');
+        if (fail) throw new Error('no more');
+        yield text('two');
+      }
+      await store.write('a/b', chunks(false));
+      expect(await (await store.open('a/b')).text()).toBe('one two');
+      await expect(store.write('a/b', chunks(true))).rejects.toThrow('no more');
+      expect(await read(store, 'a/b')).toBe('one two');
+      await expect(store.open('a/c')).rejects.toThrow('no such file');
+      const inside = storeIn(store, 'a');
+      expect(await inside.list()).toEqual([{ path: 'b', size: 7 }]);
+      expect(await read(inside, 'b')).toBe('one two');
     });
 
     test('appends', async () => {

@@ -11,6 +11,14 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/** What is written: bytes, or the chunks of a writer, for files too large to be held whole. */
+export type Content = Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array<ArrayBuffer>>;
+
+export async function* chunksOf(content: Content): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  if (content instanceof Uint8Array) yield content;
+  else yield* content;
+}
+
 export interface StoredFile {
   readonly path: string;
   /** Bytes. */
@@ -24,8 +32,10 @@ export interface StoredFile {
 export interface Store {
   /** The file's bytes, or those in `range` as far as the file goes. Error when it is not there. */
   read(path: string, range?: ByteRange): Promise<Uint8Array<ArrayBuffer>>;
+  /** The file as it is now, to be read in parts. Error when it is not there. */
+  open(path: string): Promise<Blob>;
   /** Replaces the file whole: whoever reads sees the old bytes or the new, even after a crash. */
-  write(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  write(path: string, content: Content): Promise<void>;
   /** Adds to the end of the file, which is made if it is not there. Not atomic. */
   append(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Every file whose path begins with `prefix`, in the order of their paths. */
@@ -80,4 +90,20 @@ export async function attempt<T>(doing: string, path: string, work: () => Promis
 /** Whether an error is a store's that has no space left. */
 export function isFull(error: unknown): boolean {
   return error instanceof HysparkError && error.code === 'storage' && error.parts.got === 'no space left';
+}
+
+/** The files of `store` below `folder`, as a store of their own. */
+export function storeIn(store: Store, folder: string): Store {
+  const at = (path: string) => `${folder}/${path}`;
+  return {
+    read: (path, range) => store.read(at(path), range),
+    open: (path) => store.open(at(path)),
+    write: (path, content) => store.write(at(path), content),
+    append: (path, bytes) => store.append(at(path), bytes),
+    list: async (prefix = '') =>
+      (await store.list(at(prefix))).map(({ path, size }) => ({ path: path.slice(folder.length + 1), size })),
+    size: (path) => store.size(at(path)),
+    remove: (path) => store.remove(at(path)),
+    free: () => store.free(),
+  };
 }
