@@ -6,14 +6,12 @@
 import { allVisible, randomMasks } from '../bricks/mask.ts';
 import { brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
-import { PRESETS, type PresetName } from '../models/hyspark/config.ts';
-import { HySparK } from '../models/hyspark/hyspark.ts';
-import { Declarations } from '../nn/declare.ts';
+import type { PresetName } from '../models/hyspark/config.ts';
 import { adamwSchedule } from '../ops/adamw.ts';
 import { Random } from '../random.ts';
 import { compile } from '../tape/plan.ts';
-import { Variables } from '../tape/variables.ts';
-import { trainingTape } from '../train/training-tape.ts';
+import { resolveConfig } from '../train/config.ts';
+import { recordRun } from '../train/network.ts';
 import { benchKernel, type KernelCase, type KernelRow } from './kernels.ts';
 import { type Spread, spread } from './statistics.ts';
 
@@ -53,28 +51,27 @@ export async function benchStep(
   batch: number,
   repeats: number,
 ): Promise<StepResult> {
-  const config = PRESETS[preset];
-  const variables = new Variables(device.limits.maxStorageBufferBindingSize);
-  const declare = new Declarations(variables);
-  const model = new HySparK(declare, config);
-  const { tape, graph, schedule } = trainingTape(device.report, model, variables, { batch, clip: 5 });
+  const config = resolveConfig({ preset, batch });
+  const { variables, model, pass, update } = recordRun(config, device.report);
+  const { tape, graph } = pass;
+  const { schedule } = update;
   await variables.allocate(device, true);
-  declare.initialise(0);
+  model.declare.initialise(0);
   const plan = await compile(device, tape, variables);
   const { grid } = model;
   const voxels = Random.of('bench', 'volume');
   const volume = Float32Array.from({ length: graph.volume.size }, (_, i) => voxels.uniform(i));
+  // What a run hands to a step: the crops and the step's masks are ready, the table of all bricks never changes.
+  writeBrickTable(plan, graph.all, brickTableData(grid, allVisible(batch, grid.cells)));
   const write = (step: number) => {
     plan.write(graph.volume, volume);
     writeBrickTable(
       plan,
       graph.visible,
-      brickTableData(grid, randomMasks(0, step, batch, grid.cells, config.maskRatio)),
+      brickTableData(grid, randomMasks(0, step, batch, grid.cells, config.model.maskRatio)),
     );
-    writeBrickTable(plan, graph.all, everything);
     plan.write(schedule, adamwSchedule(step + 1, 1e-4, 0.04));
   };
-  const everything = brickTableData(grid, allVisible(batch, grid.cells));
   const [times, javascript]: [number[], number[]] = [[], []];
   const convolutions: KernelRow[] = [];
   for (let step = -2; step < repeats; step++) {
