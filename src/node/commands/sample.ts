@@ -22,7 +22,7 @@ export function sampleCommand(): Command {
 }
 
 /** Writes `count` scans to `dir`. Files: `sample_000.nii.gz`, or the folders of nnU-Net with `labels`. */
-async function writeSamples(dir: string, count: number, seed: number, labels: boolean): Promise<void> {
+export async function writeSamples(dir: string, count: number, seed: number, labels: boolean): Promise<void> {
   const images = labels ? join(dir, 'imagesTr') : dir;
   const maps = join(dir, 'labelsTr');
   await mkdir(images, { recursive: true });
