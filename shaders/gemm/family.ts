@@ -10,7 +10,7 @@
 
 import type { UniformType } from '../lib/kernel.ts';
 import { gelu } from '../lib/math.ts';
-import { type Addressing, rowOf } from '../lib/rows.ts';
+import { type Addressing, borderClass, rowOf } from '../lib/rows.ts';
 
 /** What distinguishes one product kernel from another, besides the micro-kernel. */
 export interface ProductVariant {
@@ -18,6 +18,10 @@ export interface ProductVariant {
   /** y = product, or gelu of it: then `pre` keeps the product for the backward pass. */
   readonly gelu: boolean;
   readonly bias: boolean;
+  /** The bias is [27, N]: a row for each border class (`lib/rows.ts`). */
+  readonly borders: boolean;
+  /** Most neighbours are absent: test for it before working on a tap. */
+  readonly skip: boolean;
   /** Adds `residual`, of y's shape, after the activation. */
   readonly residual: boolean;
   /** Column n of row m goes to child n / perChild of voxel m: the transposed convolution of stride 2. */
@@ -43,6 +47,7 @@ export function productReads(v: ProductVariant): Record<string, 'f32' | 'u32'> {
     ...(v.bias ? { bias: 'f32' as const } : {}),
     ...(v.residual ? { residual: 'f32' as const } : {}),
     ...(v.addressing === 'neighbours' ? { neighbours: 'u32' as const } : {}),
+    ...(v.borders ? { crop: 'u32' as const } : {}),
   };
 }
 
@@ -50,17 +55,19 @@ export function productWrites(v: ProductVariant): Record<string, 'f32'> {
   return { y: 'f32', ...(v.gelu ? { pre: 'f32' as const } : {}) };
 }
 
-/** WGSL shared by every product kernel: `rowOf`, `weightAt` and `store(m, n, sum)`, the epilogue. */
+/** WGSL shared by every product kernel: `rowOf`, `weightAt`, and the epilogue: `store(m, n, sum, biasRowOf(m))`. */
 export function productLibrary(v: ProductVariant): string {
   return `
 ${rowOf(v.addressing)}
 ${v.scatter ? rowOf('children', 'childOf') : ''}
 ${v.gelu ? gelu : ''}
+${v.borders ? borderClass : ''}
 fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
   return u.base + tap * u.strideTap + k * u.strideInner + n * u.strideColumn;
 }
-fn store(m: u32, n: u32, sum: f32) {
-  var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'n'}]` : ''};
+fn biasRowOf(m: u32) -> u32 { return ${v.borders ? 'borderClass(m) * u.columns' : '0u'}; }
+fn store(m: u32, n: u32, sum: f32, biasRow: u32) {
+  var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'biasRow + n'}]` : ''};
   let at = ${v.scatter ? 'childOf(m, n / u.perChild) * u.perChild + n % u.perChild' : 'm * u.columns + n'};
   ${v.gelu ? 'pre[at] = value; value = gelu(value);' : ''}
   y[at] = value${v.residual ? ' + residual[at]' : ''};

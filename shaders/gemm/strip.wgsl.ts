@@ -90,6 +90,19 @@ export function stripProductKernel(variant: ProductVariant, tile: StripTile): Ke
       .map((row) => `sum${row}_${n} += ${terms(row)};`)
       .join(' ')} }`;
   });
+  // Where only bricks before or after along z are present: one tap at each end of a strip.
+  const ends = `for (var k = 0u; k < deepAtEnds; k++) {
+    ${weightLoads}
+    ${lines(strips, (s) => `${before(s)} ${after(s, length)}`)}
+    ${lines(columns, (n) => {
+      const sums = range(strips).map((s) => {
+        const [first, last] = [s * length, (s + 1) * length - 1];
+        return `sum${first}_${n} += a${s}_0 * v0; sum${last}_${n} += a${s}_${length + 1} * v2;`;
+      });
+      return `{ let v0 = ${weight(0, n)}; let v2 = ${weight(2, n)}; ${sums.join(' ')} }`;
+    })}
+      at += strideInner;
+    }`;
   const code = `${productLibrary(variant)}
 @compute @workgroup_size(${SUBGROUPS_A_WORKGROUP * lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32${
@@ -112,12 +125,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var tap = 0u; tap < ${TAPS[variant.addressing]}u; tap += ${isStrip ? 3 : 1}u) {
     ${addresses}
     var at = u.base + tap * strideTap;
-    for (var k = 0u; k < K; k += ${isStrip ? 1 : shared}u) {
+    ${variant.skip ? presence(strips, subgroups) : 'let deep = K;'}
+    for (var k = 0u; k < deep; k += ${isStrip ? 1 : shared}u) {
     ${weightLoads}
     ${values}
     ${products}
       at += ${isStrip ? '' : `${shared}u * `}strideInner;
     }
+    ${variant.skip ? ends : ''}
   }
   var results: array<f32, ${rowsOfLane * columns}>;
   ${lines(rowsOfLane, (row) =>
@@ -129,7 +144,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let down = min(${rowsOfLane}u, M); // M > 0: a bound that no compiler unrolls
   for (var row = 0u; row < down; row++) {
     let m = m0 + (row / ${length}u) * ${lanes * length}u + row % ${length}u;
-    if (m < M) { for (var n = 0u; n < across; n++) { store(m, n0 + n, results[row * ${columns}u + n]); } }
+    if (m < M) { let biasRow = biasRowOf(m); for (var n = 0u; n < across; n++) { store(m, n0 + n, results[row * ${columns}u + n], biasRow); } }
   }
 }`;
   return kernel({
@@ -139,6 +154,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     writes: productWrites(variant),
     uniforms: { count: 'u32', ...PRODUCT_UNIFORMS },
     subgroups,
+    divergent: subgroups && variant.skip,
     code,
   });
 }
@@ -156,7 +172,25 @@ function stripAddresses(s: number, length: number): string {
 /** The strip's length + 2 values of channel k. Rows of a strip share their (dx, dy) neighbour's brick, so one test serves them. */
 function stripValues(s: number, length: number): string {
   const own = range(length).map((i) => `let a${s}_${i + 1} = select(a[o${s}_${i} + k], 0.0, noOwn${s});`);
-  return `let a${s}_0 = select(a[b${s} + k], 0.0, noBefore${s}); ${own.join(' ')} let a${s}_${length + 1} = select(a[f${s} + k], 0.0, noAfter${s});`;
+  return `${before(s)} ${own.join(' ')} ${after(s, length)}`;
+}
+
+const before = (s: number) => `let a${s}_0 = select(a[b${s} + k], 0.0, noBefore${s});`;
+const after = (s: number, length: number) => `let a${s}_${length + 1} = select(a[f${s} + k], 0.0, noAfter${s});`;
+
+/**
+ * How many channels to work on: none where the tile's rows all lack the strip's own brick (`deep`) or those at its ends. A loop's
+ * bound rather than a condition, for lavapipe computes both sides of a condition.
+ */
+function presence(strips: number, subgroups: boolean): string {
+  const some = (names: readonly string[]) => {
+    const mine = range(strips)
+      .flatMap((s) => names.map((name) => `!${name}${s}`))
+      .join(' || ');
+    return subgroups ? `subgroupAny(${mine})` : `(${mine})`;
+  };
+  return `let isOwn = ${some(['noOwn'])}; let isEnd = ${some(['noBefore', 'noAfter'])};
+    let deep = select(0u, K, isOwn); let deepAtEnds = select(0u, K, isEnd && !isOwn);`;
 }
 
 function rowAddress(s: number): string {

@@ -22,8 +22,12 @@ export interface Product {
   readonly weight: Tensor;
   readonly layout: WeightLayout;
   readonly bias?: Tensor;
+  /** Present when the bias is [27, N], a row a border class: neighbours of the table of all bricks. */
+  readonly crop?: Tensor;
   readonly residual?: Tensor;
   readonly neighbours?: Tensor;
+  /** Share of bricks that are present, where many are not: kernels then test for absent taps. */
+  readonly present?: number;
   /** Rows M of the product, its inner size K and its columns N. */
   readonly rows: number;
   readonly inner: number;
@@ -43,6 +47,8 @@ export function recordProduct(recorder: Recorder, p: Product): void {
     addressing: p.addressing,
     gelu: p.pre !== undefined,
     bias: p.bias !== undefined,
+    borders: p.crop !== undefined,
+    skip: (p.present ?? 1) < 1,
     residual: p.residual !== undefined,
     scatter: p.perChild !== undefined,
   };
@@ -50,10 +56,10 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   const unitStride = p.layout.strideColumn === 1;
   const { edge = 1 } = p;
   const choice = chooseProduct(recorder.target, variant, { rows, inner, columns, edge, unitStride });
-  const { a, weight, bias, residual, neighbours, y, pre } = p;
+  const { a, weight, bias, residual, neighbours, crop, y, pre } = p;
   recorder.dispatch(
     choice.kernel,
-    { a, weight, bias, residual, neighbours, y, pre },
+    { a, weight, bias, residual, neighbours, crop, y, pre },
     {
       uniforms: {
         ...choice.uniforms,
@@ -68,7 +74,7 @@ export function recordProduct(recorder: Recorder, p: Product): void {
         perChild: p.perChild ?? columns,
       },
       workgroups: choice.workgroups,
-      flops: 2 * rows * inner * columns * TAPS[p.addressing],
+      flops: 2 * rows * inner * columns * TAPS[p.addressing] * (p.present ?? 1),
     },
   );
 }
@@ -84,9 +90,11 @@ export interface WeightGradient {
   readonly edge?: number;
   readonly dWeight: Tensor;
   readonly layout: WeightLayout;
+  /** Adds perTap [taps, inner] ⊗ perColumn [columns]. */
+  readonly outer?: { readonly perTap: Tensor; readonly perColumn: Tensor };
 }
 
-/** Records dWeight = Σ_m a[rowOf(m, tap)] ⊗ d[m]. */
+/** Records dWeight[tap] = Σ_m a[rowOf(m, tap)] ⊗ d[m] + outer. */
 export function recordWeightGradient(recorder: Recorder, w: WeightGradient): void {
   const { rows, inner, columns, edge = 1 } = w;
   const taps = TAPS[w.addressing];
@@ -114,12 +122,12 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
       flops: 2 * rows * count,
     },
   );
-  const { strideTap, strideInner, strideColumn } = w.layout;
+  const { base = 0, strideTap, strideInner, strideColumn } = w.layout;
   recorder.dispatch(
-    weightGradientFinishKernel(),
-    { partials, dWeight: w.dWeight },
+    weightGradientFinishKernel(w.outer !== undefined),
+    { partials, ...w.outer, dWeight: w.dWeight },
     {
-      uniforms: { count, splits: choice.splits, inner, columns, strideTap, strideInner, strideColumn },
+      uniforms: { count, splits: choice.splits, inner, columns, base, strideTap, strideInner, strideColumn },
       workgroups: foldWorkgroups(count, WORKGROUP),
     },
   );
