@@ -3,7 +3,7 @@
  * None of them works on more than visible rows, but for the sums of dy, which read it once.
  */
 
-import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
+import { elementwise, type Kernel, kernel } from './lib/kernel.ts';
 import { borderClass, isInside, NO_ROW } from './lib/rows.ts';
 
 /**
@@ -72,7 +72,7 @@ export function borderConstantsKernel(): Kernel {
 }
 
 /**
- * Sums of dy over the rows of each border class, cut into `chunks`: partials [chunks, 27 classes, N], for `columnFinish` to add.
+ * Sums of dy over the rows of each border class, cut into `chunks`: partials [chunks, 27 classes, N].
  * Thread (chunk, n) adds rows chunk, chunk + chunks, …
  */
 export function borderPartialsKernel(): Kernel {
@@ -95,6 +95,20 @@ export function borderPartialsKernel(): Kernel {
   }
   sums[13] = inside;
   for (var border = 0u; border < 27u; border++) { partials[(chunk * 27u + border) * u.columns + n] = sums[border]; }`),
+  });
+}
+
+/** y [27 classes, N] = Σ over chunks. A thread an element; no tree, for a workgroup each would cost more than the chunks do. */
+export function borderSumsKernel(): Kernel {
+  return kernel({
+    name: 'border-sums',
+    reads: { partials: 'f32' },
+    writes: { y: 'f32' },
+    uniforms: { count: 'u32', chunks: 'u32' },
+    code: elementwise(`
+  var sum = 0.0;
+  for (var chunk = 0u; chunk < u.chunks; chunk++) { sum += partials[chunk * u.count + i]; }
+  y[i] = sum;`),
   });
 }
 
@@ -122,32 +136,31 @@ export function tapSumsKernel(): Kernel {
   });
 }
 
-/** dToken[k] = Σ over taps and n of W[tap, k, n] · tapSums[26 − tap, n], minus visible[k]. A workgroup an input channel. */
+/** y [27, K] = W[tap] · tapSums[26 − tap]. A thread an element. */
+export function tokenTapsGradientKernel(): Kernel {
+  return kernel({
+    name: 'token-taps-gradient',
+    reads: { weight: 'f32', tapSums: 'f32' },
+    writes: { y: 'f32' },
+    uniforms: { count: 'u32', inner: 'u32', columns: 'u32' },
+    code: elementwise(`
+  let first = (26u - i / u.inner) * u.columns;
+  var sum = 0.0;
+  for (var n = 0u; n < u.columns; n++) { sum += weight[i * u.columns + n] * tapSums[first + n]; }
+  y[i] = sum;`),
+  });
+}
+
+/** dToken [K] = Σ of `taps` [27, K] − visible: what falls on hidden rows. A thread an element. */
 export function tokenGradientKernel(): Kernel {
   return kernel({
     name: 'token-gradient',
-    reads: { weight: 'f32', tapSums: 'f32', visible: 'f32' },
+    reads: { taps: 'f32', visible: 'f32' },
     writes: { dToken: 'f32' },
-    uniforms: { inner: 'u32', columns: 'u32' },
-    code: `
-var<workgroup> tree: array<f32, ${WORKGROUP}>;
-@compute @workgroup_size(${WORKGROUP})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let k = group.y * groups.x + group.x;
+    uniforms: { count: 'u32' },
+    code: elementwise(`
   var sum = 0.0;
-  if (k < u.inner) {
-    for (var i = local; i < 27u * u.columns; i += ${WORKGROUP}u) {
-      let tap = i / u.columns;
-      let n = i % u.columns;
-      sum += weight[(tap * u.inner + k) * u.columns + n] * tapSums[(26u - tap) * u.columns + n];
-    }
-  }
-  tree[local] = sum;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) { tree[local] += tree[local + half]; }
-  }
-  if (local == 0u && k < u.inner) { dToken[k] = tree[0] - visible[k]; }
-}`,
+  for (var tap = 0u; tap < 27u; tap++) { sum += taps[tap * u.count + i]; }
+  dToken[i] = sum - visible[i];`),
   });
 }

@@ -5,20 +5,20 @@
  * visible bricks; equal to the two ops up to rounding.
  */
 
-import { columnFinishKernel } from '../../shaders/column-sums.wgsl.ts';
 import {
   borderConstantsKernel,
   borderPartialsKernel,
+  borderSumsKernel,
   crossTableKernel,
   shiftKernel,
   tapSumsKernel,
   tokenGradientKernel,
+  tokenTapsGradientKernel,
   tokenTapsKernel,
 } from '../../shaders/densify-conv3.wgsl.ts';
 import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
-import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import type { BrickTable } from '../bricks/table.ts';
-import { defineOp, foldWorkgroups, need, needRank, needShape, type Recorder } from '../tape/op.ts';
+import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
@@ -123,8 +123,10 @@ export const densifyConv3 = defineOp({
       dToken = recorder.tensor('dToken', token.shape);
       if (hidesSome) {
         const [seen] = recordColumnSums(recorder, PLAIN_SUM, { x: dx }, { rows: x.rows, channels: inner });
-        const launch = { uniforms: { inner, columns }, workgroups: foldWorkgroups(inner * WORKGROUP, WORKGROUP) };
-        recorder.dispatch(tokenGradientKernel(), { weight, tapSums, visible: seen, dToken }, launch);
+        const taps = recorder.tensor('dTokenTaps', [27, inner]);
+        const launch = perElement(taps.size, { inner, columns });
+        recorder.dispatch(tokenTapsGradientKernel(), { weight, tapSums, y: taps }, launch);
+        recorder.dispatch(tokenGradientKernel(), { taps, visible: seen, dToken }, perElement(inner));
       } else {
         recorder.dispatch(fillKernel(), { y: dToken }, perElement(inner, { value: 0 })); // not the rounding of a difference
       }
@@ -136,17 +138,13 @@ export const densifyConv3 = defineOp({
 /** Sums of dy over the rows whose tap is inside the crop, [27, N] mirrored, and over all rows. */
 function recordTapSums(recorder: Recorder, dy: Tensor, all: BrickTable, columns: number, edge: number) {
   const { rows } = dy;
-  // A chunk writes 27 sums, so it should read several times as many rows; 32768 threads fill a large GPU.
-  const chunks = Math.max(1, Math.min(Math.ceil(rows / 128), Math.floor(32768 / columns)));
-  const partials = recorder.tensor('borderPartials', [chunks, 27 * columns]);
+  // A chunk writes 27 sums, so it should read several times as many rows; then they are added one after another.
+  const chunks = Math.min(Math.ceil(rows / 128), 256);
+  const partials = recorder.tensor('borderPartials', [chunks, 27, columns]);
   const launch = perElement(chunks * columns, { rows, columns, chunks, edgeLog2: Math.log2(edge) });
   recorder.dispatch(borderPartialsKernel(), { dy, crop: all.neighbours, partials }, launch);
-  const classes = recorder.tensor('borderSums', [27 * columns]);
-  const finish = {
-    uniforms: { channels: 27 * columns, chunks },
-    workgroups: foldWorkgroups(27 * columns * WORKGROUP, WORKGROUP),
-  };
-  recorder.dispatch(columnFinishKernel(1), { partials, total0: classes }, finish);
+  const classes = recorder.tensor('borderSums', [27, columns]);
+  recorder.dispatch(borderSumsKernel(), { partials, y: classes }, perElement(classes.size, { chunks }));
   const tapSums = recorder.tensor('tapSums', [27, columns]);
   const dBias = recorder.tensor('dBias', [columns]);
   recorder.dispatch(tapSumsKernel(), { classes, y: tapSums, dBias }, perElement(tapSums.size, { columns }));
