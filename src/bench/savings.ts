@@ -19,11 +19,11 @@ const results = await onAdapters(import.meta.url, (device, { repeats }) => bench
 
 for (const { adapter, class: kind, rows } of results) {
   console.log(`\n${adapter} (${kind})`);
-  console.log(`${'case'.padEnd(40)} ${'pass'.padEnd(10)} plain ms   saving ms   plain ÷ saving`);
+  console.log(`${'case'.padEnd(40)} ${'pass'.padEnd(10)} plain ms   saving ms   plain ÷ saving   of fastest runs`);
   for (const row of rows) {
     const [plain, saving] = [row.plain.median, row.saving.median];
     console.log(
-      `${row.case.padEnd(40)} ${row.pass.padEnd(10)} ${plain.toFixed(2).padStart(8)}   ${saving.toFixed(2).padStart(9)}   ${(plain / saving).toFixed(2).padStart(14)}`,
+      `${row.case.padEnd(40)} ${row.pass.padEnd(10)} ${plain.toFixed(2).padStart(8)}   ${saving.toFixed(2).padStart(9)}   ${(plain / saving).toFixed(2).padStart(14)}   ${(row.plain.low / row.saving.low).toFixed(2).padStart(15)}`,
     );
   }
 }

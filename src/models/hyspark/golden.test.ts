@@ -7,20 +7,30 @@ import { readPretrainSet } from '../../testing/golden/manifest.ts';
 import { comparePretrain } from '../../testing/golden/pretrain.ts';
 import { table } from '../../testing/golden/report.ts';
 import { runGoldenSet } from '../../testing/golden/run.ts';
+import { NO_SAVINGS } from './hyspark.ts';
 
 const SET = 'tiny_synth';
 
-test('tiny_synth: forward, gradients and AdamW steps within the tolerances', { timeout: 600_000 }, async () => {
-  const rows = await runGoldenSet(bundled, SET, { device: testDevice });
-  expect(
-    rows.filter(({ status }) => status === 'fail'),
-    table(rows),
-  ).toEqual([]);
-  const passed = new Set(rows.filter(({ status, compared }) => status === 'pass' && compared > 0).map((r) => r.group));
-  for (const group of ['loss', 'loss_eval', 'activation x3', 'activation vit', 'activation rec', 'gradients: encoder',
+test.each([
+  ['with the exact savings', {}],
+  ['by the plain path', NO_SAVINGS],
+])(
+  'tiny_synth %s: forward, gradients and AdamW steps within the tolerances',
+  { timeout: 600_000 },
+  async (_, savings) => {
+    const rows = await runGoldenSet(bundled, SET, { device: testDevice, savings });
+    expect(
+      rows.filter(({ status }) => status === 'fail'),
+      table(rows),
+    ).toEqual([]);
+    const passed = new Set(
+      rows.filter(({ status, compared }) => status === 'pass' && compared > 0).map((r) => r.group),
+    );
+    for (const group of ['loss', 'loss_eval', 'activation x3', 'activation vit', 'activation rec', 'gradients: encoder',
     'smooth gradients: decoder', 'running statistics', 'smooth steps: loss, later', 'smooth steps: after 5, parameters']) // biome-ignore format: a list
-    expect(passed).toContain(group);
-});
+      expect(passed).toContain(group);
+  },
+);
 
 test('weights of another seed are noticed', { timeout: 600_000 }, async () => {
   const set = await readPretrainSet(bundled, SET);

@@ -54,6 +54,9 @@ export interface Savings {
   readonly densify?: boolean;
 }
 
+/** The plain path: no savings. */
+export const NO_SAVINGS: Required<Savings> = { densify: false };
+
 /** Mask tokens: normal 0.02 cut at one deviation. */
 const TOKEN = truncatedNormal(0.02, 0.02);
 

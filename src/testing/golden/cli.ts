@@ -1,11 +1,12 @@
 /**
- * `npm run golden -- [DIR] [SET…] [--adapter NAME] [--json]`: compares the engine with golden data and prints a row for each set and
- * group. Exit status 1 when a row fails or a set cannot be read.
+ * `npm run golden -- [DIR] [SET…] [--adapter NAME] [--no-savings] [--json]`: compares the engine with golden data and prints a row for
+ * each set and group. Exit status 1 when a row fails or a set cannot be read.
  */
 
 import { existsSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Device, openDevice } from '../../gpu/device.ts';
+import { NO_SAVINGS } from '../../models/hyspark/hyspark.ts';
 import { goldenFolder } from './folder.ts';
 import { type Row, table } from './report.ts';
 import { type ComparePreprocess, runGoldenSet } from './run.ts';
@@ -15,7 +16,11 @@ const DEFAULT_FOLDER = '../shared/golden';
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { adapter: { type: 'string' }, json: { type: 'boolean', default: false } },
+    options: {
+      adapter: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      'no-savings': { type: 'boolean', default: false },
+    },
   });
   const isFolder = positionals[0] !== undefined && existsSync(positionals[0]) && statSync(positionals[0]).isDirectory();
   const [path, names] = isFolder ? [positionals[0]!, positionals.slice(1)] : [DEFAULT_FOLDER, positionals];
@@ -29,12 +34,13 @@ async function main(): Promise<number> {
     return opened;
   };
   const preprocess = await preprocessComparison(path);
+  const savings = values['no-savings'] ? NO_SAVINGS : {};
   const rows: Row[] = [];
   let broken = 0;
   for (const set of names.length > 0 ? names : folder.sets) {
     const start = performance.now();
     try {
-      const found = await runGoldenSet(folder, set, { device, preprocess });
+      const found = await runGoldenSet(folder, set, { device, preprocess, savings });
       rows.push(...found);
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
       if (!values.json) console.log(`${table(found)}\n(${set}: ${seconds} s)\n`);

@@ -2,7 +2,7 @@
 
 import { type BrickTable, brickTableData, writeBrickTable } from '../../bricks/table.ts';
 import type { Device } from '../../gpu/device.ts';
-import { HySparK, type HySparKGraph } from '../../models/hyspark/hyspark.ts';
+import { HySparK, type HySparKGraph, type Savings } from '../../models/hyspark/hyspark.ts';
 import { fromReference, referenceEntries, referenceShape, toReference } from '../../models/hyspark/reference.ts';
 import { Declarations } from '../../nn/declare.ts';
 import { adamw, adamwSchedule, gradientNorm, keepGradients } from '../../ops/adamw.ts';
@@ -47,6 +47,7 @@ export class GoldenModel {
     private readonly variables: Variables,
     private readonly model: HySparK,
     declare: Declarations,
+    private readonly savings: Savings,
   ) {
     this.entries = new Map(
       referenceEntries(set.config).map(({ key, name }) => {
@@ -55,7 +56,7 @@ export class GoldenModel {
       }),
     );
     this.tape = new Tape(device.report);
-    this.graph = model.graph(this.tape, { batch: set.batch, training: true });
+    this.graph = model.graph(this.tape, { batch: set.batch, training: true, savings });
     const { reconstruction, image, visible, loss } = this.graph;
     const restored = unpatch(this.tape, { prediction: reconstruction, image }, { visible });
     this.activations = named(this.graph, restored);
@@ -69,11 +70,11 @@ export class GoldenModel {
     adamw(this.tape, chunks, norm, this.schedule, steps && { betas: steps.betas, epsilon: steps.eps });
   }
 
-  static async open(device: Device, set: PretrainSet): Promise<GoldenModel> {
+  static async open(device: Device, set: PretrainSet, savings: Savings = {}): Promise<GoldenModel> {
     const variables = new Variables(device.limits.maxStorageBufferBindingSize);
     const declare = new Declarations(variables);
     const model = new HySparK(declare, set.config);
-    const golden = new GoldenModel(device, set, variables, model, declare);
+    const golden = new GoldenModel(device, set, variables, model, declare, savings);
     await variables.allocate(device, true);
     declare.initialise(0); // the position table; everything else is filled
     return golden;
@@ -116,7 +117,7 @@ export class GoldenModel {
   /** The loss with running statistics in place of the batch's. */
   async evaluate(): Promise<number> {
     const tape = new Tape(this.device.report);
-    const graph = this.model.graph(tape, { batch: this.set.batch, training: false });
+    const graph = this.model.graph(tape, { batch: this.set.batch, training: false, savings: this.savings });
     tape.report(graph.loss);
     const plan = await compile(this.device, tape, this.variables);
     this.feed(plan, graph, this.set.visible);

@@ -1,6 +1,7 @@
 /** Compares the network with one pre-training set of golden data. */
 
 import type { Device } from '../../gpu/device.ts';
+import type { Savings } from '../../models/hyspark/hyspark.ts';
 import { activationGroup, gradientGroup, largest, normError, rmsError, sampleError, sumError } from './compare.ts';
 import type { Expected, Pass, PretrainSet } from './manifest.ts';
 import { GoldenModel } from './model.ts';
@@ -9,9 +10,9 @@ import { compareSteps } from './steps.ts';
 import { CANCELLING, PRETRAIN, RUNNING_STATISTICS } from './tolerances.ts';
 
 /** Runs a set on a device. */
-export async function comparePretrain(device: Device, set: PretrainSet): Promise<SetReport> {
+export async function comparePretrain(device: Device, set: PretrainSet, savings?: Savings): Promise<SetReport> {
   const report = new SetReport(set.name);
-  const model = await GoldenModel.open(device, set);
+  const model = await GoldenModel.open(device, set, savings);
   try {
     if (set.lossEval !== undefined) {
       model.fill(false);
