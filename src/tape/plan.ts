@@ -78,7 +78,7 @@ export function mebibytes(bytes: number): string {
  */
 const SUBMISSION_FLOPS: Record<AdapterReport['class'], number> = {
   gpu: 150e9,
-  'software-subgroups': 1.5e9,
+  'software-subgroups': 4.5e9,
   software: 0.5e9,
 };
 
