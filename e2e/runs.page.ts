@@ -3,14 +3,14 @@
 import { filesFromInput, pretrain, type RunEvent, resume, startEngine } from '../src/index.ts';
 import { SMALL } from '../src/testing/hyspark.ts';
 
-const STEPS = 12;
+const STEPS = 8;
 /** A checkpoint a step: the tab is often closed while one is written. */
 const OPTIONS = {
   model: SMALL,
   batch: 1,
   steps: STEPS,
   evaluationCrops: 1,
-  evaluateEvery: 6,
+  evaluateEvery: 4,
   checkpointEvery: 1,
   keep: 2,
 };
