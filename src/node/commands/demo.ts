@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { findFiles } from '../files.ts';
-import { addEngineOptions, type EngineFlags, rememberSources, runAt, withEngine } from './options.ts';
+import { addEngineOptions, aNumber, type EngineFlags, rememberSources, runAt, withEngine } from './options.ts';
 import { sampleName, writeSamples } from './sample.ts';
 import { pathText, trainInTerminal } from './training.ts';
 
@@ -23,7 +23,7 @@ export function demoCommand(): Command {
   const command = new Command('demo')
     .description('make sample scans and pre-train the tiny network on them, in a few minutes even without a GPU')
     .option('--out <dir>', 'folder for the scans and the run', 'runs')
-    .option('--steps <n>', `optimiser steps (default: about a minute's, ${FEWEST} to ${MOST})`, Number);
+    .option('--steps <n>', `optimiser steps (default: about a minute's, ${FEWEST} to ${MOST})`, aNumber);
   return addEngineOptions(command).action(async ({ out, steps: wanted, ...flags }: Flags) => {
     const scans = join(out, 'demo-scans');
     if (!existsSync(join(scans, sampleName(SCANS - 1)))) {
