@@ -33,7 +33,7 @@ beforeAll(async () => {
     exclude: ['@niivue/dcm2niix'],
     include: ['comlink', 'fflate', 'nifti-reader-js', 'wgsl-preprocessor/wgsl-preprocessor.js'],
   };
-  server = await createServer({ root: '.', logLevel: 'error', optimizeDeps });
+  server = await createServer({ root: '.', logLevel: 'error', optimizeDeps, server: { watch: null } });
   await server.listen();
   browser = await launchChromium();
   context = await browser.newContext();

@@ -67,7 +67,7 @@ test('Ctrl-C stops after the step, saves and says how to go on; resume finishes'
 
 test('a second Ctrl-C quits at once', { timeout: 120_000 }, async () => {
   const run = join(folder, 'quit');
-  const slow = ['--crop', '96', '--batch', '8', '--steps', '4', '--evaluation-crops', '1']; // a step takes seconds
+  const slow = ['--crop', '96', '--batch', '4', '--steps', '4', '--evaluation-crops', '1']; // a step takes seconds
   const quit = await hyspark(['pretrain', scans, '--out', run, ...slow], /To beat on held-out crops/, 300, 1000);
   expect(quit.err).toContain('Stopping after this step');
   expect(quit.status).toBe(130);
