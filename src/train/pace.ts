@@ -16,7 +16,6 @@ export class Pace {
 
   /** Counts a step. `waitedShare` of the time the GPU had nothing to do, 0..1. */
   count(step: number, idleMs: number): { readonly secondsPerStep: number; readonly waitedShare: number } {
-    const first = this.times[0]!;
     const at = performance.now();
     this.times.push({ at, step, idleMs });
     // The first step of a stretch builds what the driver left for later: it counts for as long as there is no other.
@@ -24,6 +23,7 @@ export class Pace {
       this.times.shift();
       this.warm = true;
     }
+    const first = this.times[0]!;
     const seconds = (at - first.at) / 1000;
     return {
       secondsPerStep: seconds / (step - first.step),
