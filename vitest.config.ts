@@ -3,9 +3,9 @@
  * under Deno (wgpu). `npm test` runs all three.
  */
 
-import { existsSync } from 'node:fs';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { CHROMIUM_FLAGS, CHROMIUM_PATH } from './src/testing/chromium.ts';
 
 /** What touches a GPU is tested in every runtime. A `*.node.test.ts` needs Node itself: files, child processes, Dawn. */
 const ENGINE = [
@@ -14,20 +14,6 @@ const ENGINE = [
   'src/testing/runtime.test.ts',
 ];
 const NODE_ONLY = ['src/**/*.node.test.ts'];
-
-const CHROMIUM_PLACES = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'];
-
-/** WebGPU on SwiftShader, and no traffic of the browser's own. */
-const CHROMIUM_FLAGS = [
-  '--no-sandbox', // Chromium's sandbox refuses root
-  '--enable-unsafe-webgpu', // lets software adapters in
-  '--use-webgpu-adapter=swiftshader',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-quic',
-];
 
 const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
   node: { include: ['src/**/*.test.ts', 'e2e/**/*.test.ts'], provide: { runtime: 'node' } },
@@ -42,7 +28,7 @@ const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
       screenshotFailures: false,
       provider: playwright({
         launchOptions: {
-          executablePath: CHROMIUM_PLACES.find((path) => path && existsSync(path)),
+          executablePath: CHROMIUM_PATH,
           args: CHROMIUM_FLAGS,
         },
       }),

@@ -1,9 +1,8 @@
 /** The data path in Chromium: the same audit and the same crops as in Node, DICOM included, and the OPFS store. */
 
-import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright';
+import type { Browser, Page } from 'playwright';
 import { createServer, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openDataset } from '../src/data/dataset.ts';
@@ -12,26 +11,18 @@ import { DataLoader } from '../src/data/loader.ts';
 import { createDataPool } from '../src/node/data-pool.ts';
 import { findFiles } from '../src/node/files.ts';
 import { nodePlatform } from '../src/node/platform.ts';
+import { launchChromium } from '../src/testing/chromium.ts';
 import { sharedPath, testWithShared } from '../src/testing/shared.ts';
 
 let server: ViteDevServer;
 let browser: Browser;
 let page: Page;
 
-/** A Chromium that is installed on this machine, else the one that Playwright brought. */
-function installedChromium(): string | undefined {
-  try {
-    return execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim();
-  } catch {
-    return undefined;
-  }
-}
-
 beforeAll(async () => {
   // dcm2niix finds its worker beside itself, so it must not be bundled.
   server = await createServer({ root: '.', logLevel: 'error', optimizeDeps: { exclude: ['@niivue/dcm2niix'] } });
   await server.listen();
-  browser = await chromium.launch({ executablePath: installedChromium(), args: ['--no-sandbox'] });
+  browser = await launchChromium();
   page = await browser.newPage();
   page.on('pageerror', (error) => console.error(error));
   await page.goto(`${server.resolvedUrls!.local[0]}e2e/data-path.html`);

@@ -1,20 +1,28 @@
 /**
- * Runs a benchmark in a process for each adapter, since a process can load one driver. Options that every benchmark has:
- * `[--adapter NAME]… [--repeats N] [--json FILE]`, then flags of its own.
+ * Runs a benchmark in a process for each adapter, since a process can load one driver. Every benchmark has the options
+ * `[--adapter NAME]… [--repeats N] [--json FILE]` and `--help`, then flags of its own.
  */
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
 import { type Device, openDevice } from '../gpu/device.ts';
 
 export interface Measured<T> {
   readonly adapter: string;
   readonly class: string;
   readonly rows: readonly T[];
+}
+
+interface Options {
+  readonly adapter: readonly string[];
+  readonly repeats: string;
+  readonly json?: string;
+  readonly child?: string;
+  readonly [flag: string]: unknown;
 }
 
 export interface BenchOptions {
@@ -25,24 +33,22 @@ export interface BenchOptions {
 /**
  * @param script `import.meta.url` of the benchmark: started again for each adapter, lavapipe and SwiftShader unless told of others.
  * @param measure runs in those processes.
+ * @param flags of this benchmark, with what each does.
  * @returns what each measured, after writing it as JSON where asked; in a started process never.
  */
 export async function onAdapters<T>(
   script: string,
   measure: (device: Device, options: BenchOptions) => Promise<readonly T[]>,
-  flags: readonly string[] = [],
+  flags: Readonly<Record<string, string>> = {},
 ): Promise<readonly Measured<T>[]> {
-  const { values } = parseArgs({
-    options: {
-      adapter: { type: 'string', multiple: true },
-      repeats: { type: 'string', default: '9' },
-      json: { type: 'string' },
-      child: { type: 'string' },
-      ...Object.fromEntries(flags.map((flag) => [flag, { type: 'boolean' as const }])),
-    },
-  });
-  const { adapter: adapters = ['lavapipe', 'swiftshader'], repeats, json, child } = values;
-  const given = flags.filter((flag) => (values as Record<string, unknown>)[flag]);
+  const command = new Command(basename(script, '.ts'))
+    .option('--adapter <name...>', 'lavapipe, swiftshader', ['lavapipe', 'swiftshader'])
+    .option('--repeats <n>', 'measurements of each case', '9')
+    .option('--json <file>', 'write the results there too')
+    .addOption(new Option('--child <file>').hideHelp());
+  for (const [flag, does] of Object.entries(flags)) command.option(`--${flag}`, does);
+  const { adapter: adapters, repeats, json, child, ...rest } = command.parse().opts<Options>();
+  const given = Object.keys(flags).filter((flag) => rest[flag]);
   if (child) {
     const device = await openDevice({ adapter: adapters[0] });
     const rows = await measure(device, { repeats: Number(repeats), flags: new Set(given) });

@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
 import type { Triple } from '../data/affine.ts';
 import { VolumeCache } from '../data/cache.ts';
 import { openDataset } from '../data/dataset.ts';
@@ -38,8 +39,10 @@ if (process.argv[2] === 'part') {
 }
 
 async function main(): Promise<void> {
-  const at = process.argv.indexOf('--scans');
-  const scans = at >= 0 ? Number(process.argv[at + 1]) : 5000;
+  const { scans } = new Command('bench:data')
+    .option('--scans <n>', 'small scans of the epoch', Number, 5000)
+    .parse()
+    .opts<{ scans: number }>();
   const dir = await mkdtemp(join(tmpdir(), 'hyspark-bench-'));
   try {
     await mkdir(join(dir, 'large'));

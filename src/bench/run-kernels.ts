@@ -12,7 +12,7 @@ const results = await onAdapters(
     }
     return rows;
   },
-  ['all'],
+  { all: 'every product of a step, not the most telling alone' },
 );
 
 for (const { adapter, class: kind, rows } of results) {

@@ -1,20 +1,19 @@
 /** `npm run bench:step [-- --preset NAME --batch N --adapter NAME --repeats N --json FILE]`: the step benchmark in Node. */
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { openDevice } from '../gpu/device.ts';
 import type { PresetName } from '../models/hyspark/config.ts';
 import { benchStep, type LayerTime } from './step.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    preset: { type: 'string', default: 'tiny' },
-    batch: { type: 'string', default: '1' },
-    adapter: { type: 'string' },
-    repeats: { type: 'string', default: '15' },
-    json: { type: 'string' },
-  },
-});
+const options = new Command('bench:step')
+  .option('--preset <name>', 'tiny, small or base', 'tiny')
+  .option('--batch <n>', 'crops a step', '1')
+  .option('--adapter <name>', "lavapipe or swiftshader instead of the system's first adapter")
+  .option('--repeats <n>', 'steps measured', '15')
+  .option('--json <file>', 'write the results there too')
+  .parse()
+  .opts<{ preset: string; batch: string; adapter?: string; repeats: string; json?: string }>();
 
 const device = await openDevice({ adapter: options.adapter });
 const r = await benchStep(device, options.preset as PresetName, Number(options.batch), Number(options.repeats));

@@ -27,7 +27,7 @@ const results = await onAdapters(
     }
     return rows;
   },
-  ['kernels'],
+  { kernels: "where the saving way's time goes" },
 );
 
 for (const { adapter, class: kind, rows } of results) {

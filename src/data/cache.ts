@@ -37,6 +37,7 @@ export class VolumeCache {
   static async open(store: Store, limit: number): Promise<VolumeCache> {
     const cache = new VolumeCache(store, limit);
     const used = await readIndex(store);
+    await store.clean(FOLDER);
     for (const { path, size } of await store.list(`${FOLDER}/`)) {
       if (path === INDEX) continue;
       cache.#entries.set(path, { size, used: used[path] ?? 0 });

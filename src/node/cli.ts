@@ -3,6 +3,7 @@
 
 import { program } from 'commander';
 import { HysparkError } from '../errors.ts';
+import { VERSION } from '../train/folder.ts';
 import { demoCommand } from './commands/demo.ts';
 import { devicesCommand } from './commands/devices.ts';
 import { exportCommand } from './commands/export.ts';
@@ -15,6 +16,7 @@ import { sampleCommand } from './commands/sample.ts';
 program
   .name('hyspark')
   .description('Pre-train a 3D medical image model (HySparK) on CT scans')
+  .version(VERSION)
   .addCommand(pretrainCommand())
   .addCommand(resumeCommand())
   .addCommand(reconstructCommand())

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createLoaderService } from '../data/worker/loader-service.ts';
-import { FolderStore } from '../store/folder.ts';
+import { FolderStore, isRunning } from '../store/folder.ts';
 import { Engine, type EngineHost } from '../worker/engine.ts';
 import { createDataPool } from './data-pool.ts';
 import { nodePlatform } from './platform.ts';
@@ -60,21 +60,11 @@ function lockFolder(folder: string): (() => void) | undefined {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       const pid = Number(readFileSync(file, 'utf8'));
       // A number of our own that we do not hold was left by a dead process of the same number.
-      if (pid === process.pid ? held.has(file) : isAlive(pid)) return undefined;
+      if (pid === process.pid ? held.has(file) : pid > 0 && isRunning(pid)) return undefined;
       rmSync(file, { force: true });
     }
   }
   return undefined;
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** A run that could not start leaves nothing behind. */

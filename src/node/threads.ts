@@ -2,13 +2,9 @@
 
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
-/**
- * Starts the module at `url`, given with the ending `.ts`. Run from TypeScript sources, the thread loads it through
- * `tsx`; built, it is the `.js` file of the same name.
- */
+/** Starts the module at `url`, which is that of a `.js` file in the built module and is loaded through `tsx` where it is a `.ts` file. */
 export function startThread(url: URL, options: WorkerOptions = {}): Worker {
-  const fromSources = import.meta.url.endsWith('.ts');
-  if (!fromSources) return new Worker(new URL(url.href.replace(/\.ts$/, '.js')), options);
+  if (url.pathname.endsWith('.js')) return new Worker(url, options);
   // A thread does not inherit tsx's hooks on every Node, so they are registered in it first.
   const start = `
     import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))};

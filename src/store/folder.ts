@@ -7,6 +7,8 @@ import { attempt, type ByteRange, type Content, chunksOf, type Store, type Store
 
 /** Ending of files that are still being written: a crash may leave one, which is no file of the store. */
 const UNFINISHED = '.unfinished';
+/** Before it stand the number of the process that writes, and one that it counts. */
+const UNFINISHED_BY = /\.(\d+)-\d+\.unfinished$/;
 
 export class FolderStore implements Store {
   readonly #root: string;
@@ -101,6 +103,16 @@ export class FolderStore implements Store {
     await attempt('removing', path, () => rm(name, { recursive: true, force: true }));
   }
 
+  async clean(folder = ''): Promise<void> {
+    await attempt('cleaning', folder, async () => {
+      const root = folder ? this.#resolve(folder) : this.#root;
+      for (const name of (await readdir(root, { recursive: true }).catch(ifMissing)) ?? []) {
+        const writer = UNFINISHED_BY.exec(name)?.[1];
+        if (writer && !isRunning(Number(writer))) await rm(join(root, name), { force: true });
+      }
+    });
+  }
+
   async free(): Promise<number | undefined> {
     const info = await statfs(this.#root).catch(() => undefined);
     return info && info.bavail * info.bsize;
@@ -122,6 +134,16 @@ export class FolderStore implements Store {
 
   #resolve(path: string): string {
     return join(this.#root, ...splitPath(path));
+  }
+}
+
+/** Whether there is a process of that number, ours or another user's. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -67,6 +67,9 @@ export class MemoryStore implements Store {
     }
   }
 
+  /** Nothing can be left here. */
+  async clean(): Promise<void> {}
+
   async free(): Promise<number | undefined> {
     return this.capacity - this.#used();
   }

@@ -9,6 +9,9 @@ import { attempt, type ByteRange, type Content, chunksOf, type Store, type Store
 /** The DOM library lacks the iterator of directories. */
 type Entries = { entries(): AsyncIterableIterator<[string, FileSystemHandle]> };
 
+/** Chrome shows the copies of files being written under this ending. */
+const COPY = '.crswap';
+
 export class OpfsStore implements Store {
   readonly #folder: string;
 
@@ -73,6 +76,17 @@ export class OpfsStore implements Store {
     });
   }
 
+  /** A copy that a tab still writes is locked by the browser, and stays. */
+  async clean(folder = ''): Promise<void> {
+    await attempt('cleaning', folder, async () => {
+      try {
+        await removeCopies(folder ? await this.#directory(splitPath(folder), false) : await this.#root());
+      } catch (error) {
+        ifMissing(error);
+      }
+    });
+  }
+
   async free(): Promise<number | undefined> {
     const { quota, usage } = await navigator.storage.estimate();
     return quota === undefined || usage === undefined ? undefined : quota - usage;
@@ -112,13 +126,19 @@ export class OpfsStore implements Store {
   }
 }
 
+async function removeCopies(folder: FileSystemDirectoryHandle): Promise<void> {
+  for await (const [name, handle] of (folder as FileSystemDirectoryHandle & Entries).entries()) {
+    if (handle.kind === 'directory') await removeCopies(handle as FileSystemDirectoryHandle);
+    else if (name.endsWith(COPY)) await folder.removeEntry(name).catch(() => undefined);
+  }
+}
+
 async function walk(folder: FileSystemDirectoryHandle, at: string, prefix: string, found: StoredFile[]): Promise<void> {
   for await (const [name, handle] of (folder as FileSystemDirectoryHandle & Entries).entries()) {
     const path = at + name;
     if (!path.startsWith(prefix) && !prefix.startsWith(`${path}/`)) continue;
     if (handle.kind === 'directory') await walk(handle as FileSystemDirectoryHandle, `${path}/`, prefix, found);
-    // Chrome shows the copies of files being written under this ending.
-    else if (!name.endsWith('.crswap')) {
+    else if (!name.endsWith(COPY)) {
       const { size } = await (handle as FileSystemFileHandle).getFile();
       if (size > 0) found.push({ path, size });
     }

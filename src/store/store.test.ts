@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -88,6 +89,14 @@ for (const [name, make] of stores) {
       expect((await store.list()).length).toBe(1);
     });
 
+    test('cleans without touching its files', async () => {
+      const store = make();
+      await store.clean();
+      await store.write('runs/a/f', text('x'));
+      await storeIn(store, 'runs').clean('a');
+      expect((await store.list()).length).toBe(1);
+    });
+
     test('free space is a number', async () => {
       const store = make();
       await store.write('f', text('x'));
@@ -112,6 +121,20 @@ test('a folder store names what it cannot write, and ignores unfinished files', 
   const store = new FolderStore(root);
   await expect(store.write('blocked/a', text('x'))).rejects.toMatchObject({ code: 'storage' });
   expect((await store.list()).map((f) => f.path)).toEqual(['blocked']);
+});
+
+test('a folder store cleans up after processes that are gone, and after no other', async () => {
+  const root = mkdtempSync(join(folder, 's-'));
+  const store = new FolderStore(root);
+  await store.write('runs/a/f', text('x'));
+  const gone = spawnSync('true').pid;
+  const left = [`runs/a/f.${gone}-0.unfinished`, `runs/b.${gone}-1.unfinished`, `runs/a/f.${process.pid}-7.unfinished`];
+  for (const path of left) writeFileSync(join(root, path), 'half');
+  const files = () => readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.'));
+  await storeIn(store, 'runs').clean('a');
+  expect(files().sort()).toEqual([left[2], left[1]].sort());
+  await store.clean();
+  expect(files()).toEqual([left[2]]);
 });
 
 test('splitPath', () => {

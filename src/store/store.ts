@@ -44,6 +44,8 @@ export interface Store {
   size(path: string): Promise<number | undefined>;
   /** Removes a file, or a folder with all in it. Nothing happens when it is not there. */
   remove(path: string): Promise<void>;
+  /** Removes what processes and tabs that are gone left of files they were writing, here or in one folder. Others may write meanwhile. */
+  clean(folder?: string): Promise<void>;
   /** Bytes that may still be written, as far as is known; undefined when it is not. */
   free(): Promise<number | undefined>;
 }
@@ -104,6 +106,7 @@ export function storeIn(store: Store, folder: string): Store {
       (await store.list(at(prefix))).map(({ path, size }) => ({ path: path.slice(folder.length + 1), size })),
     size: (path) => store.size(at(path)),
     remove: (path) => store.remove(at(path)),
+    clean: (inside) => store.clean(inside === undefined ? folder : at(inside)),
     free: () => store.free(),
   };
 }

@@ -30,7 +30,7 @@ export const shortFiles: Rule = (files) =>
 /** From the top down: a folder imports itself, the tiers below its own, and what `SIDEWAYS` adds. */
 const TIERS: readonly (readonly string[])[] = [
   ['app', 'node', 'bench'],
-  ['index'],
+  ['index', 'engine', 'model'],
   ['worker'],
   ['train'],
   ['models'],

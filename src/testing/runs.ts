@@ -32,11 +32,14 @@ export function formulaLoader(spoil: (voxels: Float32Array, index: number) => vo
     });
   };
   return {
-    async open(_files, options, _limit, cursor: Cursor = START) {
+    async open(_files, options) {
       batch = options.batch;
       size = options.crop!;
-      at = cursor.scan;
+      at = START.scan;
       return { training: ['scan-a', 'scan-b'], heldOut: ['scan-c'], setAside: [], ignored: 0 };
+    },
+    async seek(cursor: Cursor = START) {
+      at = cursor.scan;
     },
     async next(): Promise<Batch> {
       const index = at++;

@@ -45,6 +45,8 @@ const CONFIG = 'config.json';
 const STATUS = 'status.json';
 const METRICS = 'metrics.jsonl';
 
+export type Log = (level: LogLine['level'], text: string) => void;
+
 export class RunFolder {
   readonly rows: MetricsRow[] = [];
   private readonly events: string;
@@ -58,13 +60,13 @@ export class RunFolder {
   private constructor(
     readonly store: Store,
     readonly head: RunHead,
-    private readonly log: (level: LogLine['level'], text: string) => void,
+    private readonly log: Log,
   ) {
     this.events = `events.out.tfevents.${Math.floor(head.created / 1000)}.hyspark`;
   }
 
   /** Error `bad-argument` when there is a run in it already. */
-  static async create(store: Store, head: RunHead, log: RunFolder['log']): Promise<RunFolder> {
+  static async create(store: Store, head: RunHead, log: Log): Promise<RunFolder> {
     if ((await store.size(CONFIG)) !== undefined) {
       throw new HysparkError('bad-argument', {
         doing: 'Starting a run',
@@ -80,9 +82,10 @@ export class RunFolder {
   }
 
   /** Error `bad-file` where the folder holds no run that can be read. */
-  static async open(store: Store, log: RunFolder['log']): Promise<RunFolder> {
+  static async open(store: Store, log: Log): Promise<RunFolder> {
     const folder = new RunFolder(store, await readHead(store), log);
     folder.rows.push(...(await readMetrics(store)));
+    await store.clean();
     return folder;
   }
 

@@ -16,7 +16,8 @@ export async function reportHtml(folder: RunFolder, result: RunResult, adapter: 
   const { config, plan, collection } = head;
   const { model, ...recipe } = config;
   const losses: Line[] = [
-    { name: 'training', colour: '#8fb4e8', width: 1, points: smoothed(steps) },
+    { name: 'each step', colour: '#a5c3ee', width: 1, points: thinned(steps) },
+    { name: 'training, mean', colour: '#3b78c9', width: 2, points: runningMean(steps) },
     { name: 'held out', colour: '#d9480f', width: 2.5, points: judged.map(({ step, loss }) => [step, loss]) },
   ];
   const levels: Level[] = result.baselines
@@ -51,22 +52,26 @@ export async function reportHtml(folder: RunFolder, result: RunResult, adapter: 
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 .verdict { font-size: 1.15rem; border-left: 4px solid #d9480f; padding-left: .8rem; }
 .error { border-color: #c92a2a; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1rem; }
+.settings { columns: 2; } .settings div { display: grid; grid-template-columns: 10rem 1fr; break-inside: avoid; }
 table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; text-align: left; vertical-align: top; }
 th { font-weight: 600; } svg { width: 100%; height: auto; } img { max-width: 100%; }
-code { font-size: .85rem; word-break: break-all; } figure { margin: 1rem 0; }
+code { font-size: .85rem; overflow-wrap: anywhere; } figure { margin: 0; } dl, dt, dd { margin: 0; } dt { font-weight: 600; }
 </style></head><body>
 <h1>Run ${escapeHtml(result.id)}: ${result.phase}</h1>
 <p class="verdict">${escapeHtml(result.verdict.sentence)}</p>
 ${result.error ? `<p class="verdict error">${escapeHtml(sentenceOf(result))}</p>` : ''}
-<table>${facts.map(([name, value]) => `<tr><th>${name}</th><td>${escapeHtml(value)}</td></tr>`).join('')}</table>
 <h2>Loss</h2>
+<p>Squared error of the hidden patches, each normalised by its own mean and deviation. The dashed lines are what needs no network.</p>
 ${chart(losses, levels)}
+<h2>Reconstructions of a ${collection.heldOut.length > 0 ? 'held-out' : 'training'} crop</h2>
+<div class="pictures">${(await pictures(folder)).join('\n')}</div>
+<h2>Numbers</h2>
+<table>${facts.map(([name, value]) => `<tr><th>${name}</th><td>${escapeHtml(value)}</td></tr>`).join('')}</table>
 <h2>Learning rate</h2>
 ${chart(rates, [])}
-<h2>Reconstructions of a held-out crop</h2>
-${(await pictures(folder)).join('\n')}
 <h2>Settings</h2>
-<table>${[...Object.entries(recipe), ...Object.entries(model)].map(([name, value]) => `<tr><th>${name}</th><td>${escapeHtml(String(value).replaceAll(',', ', '))}</td></tr>`).join('')}</table>
+<dl class="settings">${[...Object.entries(recipe), ...Object.entries(model)].map(([name, value]) => `<div><dt>${name}</dt><dd>${escapeHtml(String(value).replaceAll(',', ', '))}</dd></div>`).join('')}</dl>
 <h2>Scans</h2>
 <p>By content hash. Training: <code>${collection.training.join(' ')}</code></p>
 <p>Held out: <code>${collection.heldOut.join(' ') || 'none'}</code></p>
@@ -106,7 +111,7 @@ interface Level {
   readonly value: number;
 }
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [960, 320, 64, 30, 24, 10];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [960, 320, 64, 30, 28, 20];
 
 /** An SVG of lines over steps and of horizontal levels. */
 function chart(lines: readonly Line[], levels: readonly Level[]): string {
@@ -121,13 +126,14 @@ function chart(lines: readonly Line[], levels: readonly Level[]): string {
   const px = (x: number) => LEFT + ((x - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - RIGHT);
   const py = (y: number) => HEIGHT - BOTTOM - ((Math.min(y, high) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
   const parts: string[] = [];
-  for (let i = 0; i <= 4; i++) {
-    const [x, y] = [x0 + (i * (x1 - x0)) / 4, low + (i * (high - low)) / 4];
+  for (const y of ticks(low, high, 6)) {
     parts.push(
       `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${py(y)}" y2="${py(y)}" stroke="currentColor" opacity=".12"/>`,
-      `<text x="${LEFT - 6}" y="${py(y) + 4}" text-anchor="end">${Number(y.toPrecision(3))}</text>`,
-      `<text x="${px(x)}" y="${HEIGHT - 8}" text-anchor="${i === 4 ? 'end' : 'middle'}">${Math.round(x)}</text>`,
+      `<text x="${LEFT - 6}" y="${py(y) + 4}" text-anchor="end">${Number(y.toPrecision(4))}</text>`,
     );
+  }
+  for (const x of ticks(x0, x1, 8).filter(Number.isInteger)) {
+    parts.push(`<text x="${px(x)}" y="${HEIGHT - 8}" text-anchor="middle">${x}</text>`);
   }
   for (const { name, value } of levels) {
     parts.push(
@@ -139,7 +145,7 @@ function chart(lines: readonly Line[], levels: readonly Level[]): string {
     const path = line.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(' ');
     parts.push(
       `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="${width}"/>`,
-      `<text x="${LEFT + 8 + 110 * i}" y="16" fill="${colour}" font-weight="600">${escapeHtml(name)}</text>`,
+      `<text x="${LEFT + 8 + 120 * i}" y="16" fill="${colour}" font-weight="600">${escapeHtml(name)}</text>`,
     );
   });
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${lines.map(({ name }) => escapeHtml(name)).join(' and ')} over steps" font-size="12" fill="currentColor">${parts.join('')}</svg>`;
@@ -150,15 +156,34 @@ function padded(low: number, high: number): [number, number] {
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 }
 
+/** About so many round numbers within a range: multiples of 1, 2 or 5 times a power of ten. */
+function ticks(low: number, high: number, count: number): number[] {
+  const least = (high - low || 1) / count;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= least * 0.999)!;
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
+}
+
 /** Means of neighbouring steps, at most about 400 points. */
-function smoothed(rows: readonly StepRow[]): [number, number][] {
+function thinned(rows: readonly StepRow[]): [number, number][] {
   const size = Math.max(1, Math.ceil(rows.length / 400));
   const points: [number, number][] = [];
-  for (let i = 0; i < rows.length; i += size) {
-    const group = rows.slice(i, i + size);
-    points.push([group.at(-1)!.step, group.reduce((sum, { loss }) => sum + loss, 0) / group.length]);
-  }
+  for (let i = 0; i < rows.length; i += size) points.push([rows[i]!.step, meanLoss(rows.slice(i, i + size))]);
   return points;
+}
+
+/** Over a tenth of the steps so far, at least five, at about 200 of them. */
+function runningMean(rows: readonly StepRow[]): [number, number][] {
+  const every = Math.max(1, Math.floor(rows.length / 200));
+  return rows
+    .map((row, i) => [row.step, i] as const)
+    .filter(([, i]) => i >= 4 && i % every === 0)
+    .map(([step, i]) => [step, meanLoss(rows.slice(Math.max(0, i + 1 - Math.max(5, i / 10)), i + 1))]);
+}
+
+function meanLoss(rows: readonly StepRow[]): number {
+  return rows.reduce((sum, { loss }) => sum + loss, 0) / rows.length;
 }
 
 function escapeHtml(text: string): string {

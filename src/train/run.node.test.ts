@@ -122,6 +122,18 @@ describe('when something goes wrong', () => {
     expect(new TextDecoder().decode(await store.read('report.html'))).toContain('Training step 5');
   });
 
+  test('a loader that fails keeps the steps until then; resumed, the run ends with the same bits', async () => {
+    const store = new MemoryStore();
+    const failing = formulaLoader((_, index) => {
+      if (index === 5) throw new Error('the disk with the scans is gone');
+    });
+    const result = await smallRun({ store, loader: failing });
+    expect(result).toMatchObject({ phase: 'failed', step: 5, checkpoint: 'checkpoints/000005.safetensors' });
+    expect(result.error!.got).toContain('the disk with the scans is gone');
+    await smallRun({ store, resume: true });
+    expect(fingerprint(await store.read(LAST))).toEqual(fingerprint(expected));
+  });
+
   test('a full disk is said in a sentence; the run goes on and keeps the newest checkpoint that fits', async () => {
     const room = expected.length * 2.5;
     const store = new MemoryStore(room);

@@ -4,32 +4,23 @@
  */
 
 import type { Batch } from '../data/loader.ts';
-import type { Cursor } from '../data/sampler.ts';
 import type { FoundFile } from '../data/source.ts';
 import type { LoaderService } from '../data/worker/loader-service.ts';
 import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Store } from '../store/store.ts';
-import { openCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { writeCheckpoint } from './checkpoint.ts';
 import { resolveConfig, scheduleOf } from './config.ts';
-import { RunFolder, readHead, VERSION } from './folder.ts';
+import { Feed, needSameScans } from './feed.ts';
+import { type Log, RunFolder, readHead, VERSION } from './folder.ts';
 import { Judge, previewPng } from './judge.ts';
 import { planRun } from './network.ts';
+import { Pace } from './pace.ts';
 import { reportHtml } from './report.ts';
 import { scheduleAt } from './schedule.ts';
 import { type StepLosses, Trainer } from './trainer.ts';
-import type {
-  CollectionReport,
-  LogLine,
-  Preview,
-  Progress,
-  RunConfig,
-  RunEvent,
-  RunOptions,
-  RunPhase,
-  RunResult,
-} from './types.ts';
-import { loadWeights } from './weights.ts';
+import type { Preview, Progress, RunConfig, RunEvent, RunOptions, RunPhase, RunResult } from './types.ts';
+import { loadNewest, loadWeights } from './weights.ts';
 
 /** What a run is given by whoever started it. */
 export interface RunHost {
@@ -62,8 +53,6 @@ interface Submitted {
 
 /** Steps whose losses are read late. */
 const LATE = 3;
-/** Steps that the speed is taken over. */
-const RECENT = 30;
 /** Milliseconds between writings of metrics. */
 const FLUSH_MS = 2000;
 /** A device lost so often without a new checkpoint will be lost again. */
@@ -77,8 +66,6 @@ export class Run {
   private folder!: RunFolder;
   private trainer!: Trainer;
   private judge!: Judge;
-  private cursor: Cursor | undefined;
-  private upcoming: Promise<Batch> | undefined;
   private saved: { readonly step: number; readonly path: string } | undefined;
   private last: Progress | undefined;
   private picture: string | undefined;
@@ -86,15 +73,16 @@ export class Run {
   private stopping = false;
   private pausing = false;
   private wake: () => void = () => undefined;
-  /** When the latest steps were settled, oldest first; begins anew after a pause. */
-  private times: { readonly at: number; readonly step: number; readonly idleMs: number }[] = [];
-  private readonly setAside = new Set<string>();
+  private readonly pace = new Pace();
+  private readonly feed: Feed;
   private flushed = 0;
 
   constructor(
     private readonly host: RunHost,
     private readonly request: RunRequest,
-  ) {}
+  ) {
+    this.feed = new Feed(host.loader, (text) => this.log('warning', text));
+  }
 
   /** Finds the scans, builds the plans, loads the checkpoint. Rejects with what is wrong. */
   async prepare(): Promise<void> {
@@ -102,10 +90,9 @@ export class Run {
     this.enter('preparing', 'Finding scans');
     const head = request.resume ? await readHead(host.store) : undefined;
     const asked = head?.config ?? resolveConfig(request.options);
-    const collection = await this.openLoader(asked);
+    const collection = await this.feed.open(request.files, asked, request.cacheLimit);
     this.config = head?.config ?? resolveConfig(request.options, collection.training.length);
     host.onEvent({ type: 'collection', collection });
-    this.reportSetAside(collection.setAside);
     this.enter('preparing', 'Building pipelines');
     const device = await host.device();
     const plan = planRun(this.config, device.report);
@@ -114,8 +101,7 @@ export class Run {
     try {
       const { training, heldOut } = collection;
       if (head) {
-        const scans = [...head.collection.training, '', ...head.collection.heldOut].join();
-        if (scans !== [...training, '', ...heldOut].join()) throw otherScans(head.collection, collection);
+        needSameScans(head.collection, collection);
         this.folder = await RunFolder.open(host.store, this.log);
         await this.restore();
       } else {
@@ -200,22 +186,16 @@ export class Run {
   }
 
   private async train(): Promise<void> {
-    const { config, host } = this;
+    const { config } = this;
     const late: Submitted[] = [];
     this.enter('training');
-    this.restart();
+    this.pace.restart(this.step, this.trainer.idleMs);
     let next = this.step;
     while (next < config.steps) {
-      const volumes: Float32Array[] = [];
-      const crops: Batch['crops'][number][] = [];
-      for (let n = 0; n < config.accumulate; n++) {
-        const batch = await (this.upcoming ?? host.loader.next());
-        this.upcoming = host.loader.next();
-        this.upcoming.catch(() => undefined); // it is heard of when its turn comes
-        volumes.push(batch.voxels);
-        crops.push(...batch.crops);
-        this.cursor = batch.cursor;
-      }
+      const { volumes, crops } = await this.feed.take(config.accumulate).catch(async (error) => {
+        for (const submitted of late) await this.settle(submitted); // they are in the weights
+        throw error;
+      });
       const { losses } = await this.trainer.submit(next, volumes);
       late.push({ step: next++, losses, crops });
       const due = this.due(next);
@@ -236,16 +216,8 @@ export class Run {
     return this.stopping || this.pausing || regular || step === steps;
   }
 
-  /** Scans that turn out to be unusable are named once. */
-  private reportSetAside(list: CollectionReport['setAside']): void {
-    for (const { path, reason } of list) {
-      if (!this.setAside.has(path)) this.log('warning', `Set aside: ${path}: ${reason}`);
-      this.setAside.add(path);
-    }
-  }
-
   private async boundary(): Promise<void> {
-    this.reportSetAside((await this.host.loader.status()).setAside);
+    await this.feed.nameSetAside();
     const { evaluateEvery, previewEvery, checkpointEvery, steps } = this.config;
     const { step } = this;
     const end = step === steps;
@@ -283,14 +255,8 @@ export class Run {
     }
     this.step = step + 1;
     const { learningRate } = scheduleAt(scheduleOf(config), step);
-    const first = this.times[0]!;
-    this.times.push({ at: performance.now(), step: this.step, idleMs: this.trainer.idleMs });
-    // The first step of a stretch builds what the driver left for later: it counts for as long as there is no other.
-    if (this.times.length > RECENT || this.times.length === 3) this.times.shift();
-    const seconds = (performance.now() - first.at) / 1000;
-    const perStep = seconds / (this.step - first.step);
-    const cropsPerSecond = (config.batch * config.accumulate) / perStep;
-    const waitedShare = Math.min(1, (this.trainer.idleMs - first.idleMs) / 1000 / seconds);
+    const { secondsPerStep, waitedShare } = this.pace.count(this.step, this.trainer.idleMs);
+    const cropsPerSecond = (config.batch * config.accumulate) / secondsPerStep;
     const row = {
       step: this.step,
       loss,
@@ -301,7 +267,7 @@ export class Run {
       waitedShare,
     };
     folder.add({ kind: 'step', ...row });
-    const secondsLeft = perStep * (config.steps - this.step);
+    const secondsLeft = secondsPerStep * (config.steps - this.step);
     const plannedBytes = this.trainer.plan.bytes.peak;
     this.last = { ...row, steps: config.steps, secondsLeft, plannedBytes };
     this.host.onEvent({ type: 'progress', progress: this.last });
@@ -313,10 +279,10 @@ export class Run {
 
   private async checkpoint(): Promise<void> {
     if (this.saved?.step === this.step) return;
-    const { config, cursor, step } = this;
+    const { config, feed, step } = this;
     await this.folder.flush(); // the metrics up to a checkpoint are there when it is
     const passes = step * config.accumulate;
-    const state = { step, passes, seed: config.seed, cursor: cursor ?? null, configuration: config };
+    const state = { step, passes, seed: config.seed, cursor: feed.cursor ?? null, configuration: config };
     const path = await this.folder.saveCheckpoint(step, config.keep, () =>
       writeCheckpoint(this.trainer.model.declare, state),
     );
@@ -327,30 +293,14 @@ export class Run {
     this.host.onEvent({ type: 'checkpoint', step, file: path, best });
   }
 
-  /** Loads the newest checkpoint that can be read; without any, the run begins again from its seed. */
+  /** Goes back to the newest checkpoint that can be read, or to the beginning. */
   private async restore(): Promise<void> {
-    for (const { path, step } of await this.folder.checkpoints()) {
-      try {
-        const checkpoint = await openCheckpoint(await this.folder.store.open(path), path);
-        await checkpoint.load(this.trainer.model.declare);
-        this.cursor = (checkpoint.run.cursor as Cursor | null) ?? undefined;
-        this.step = checkpoint.run.step;
-        this.saved = { step, path };
-        break;
-      } catch (error) {
-        if (!(error instanceof HysparkError) || !['bad-file', 'storage', 'mismatch'].includes(error.code)) throw error;
-        this.log('warning', `${error.message} The checkpoint before it is taken.`);
-        this.trainer.begin();
-        await this.folder.store.remove(path);
-      }
-    }
-    if (!this.saved) {
-      this.log('warning', 'There is no checkpoint that can be read: the run begins again.');
-      this.step = 0;
-      this.cursor = undefined;
-    }
+    const found = await loadNewest(this.folder, this.trainer, this.log);
+    if (!found) this.log('warning', 'There is no checkpoint that can be read: the run begins again.');
+    this.saved = found;
+    this.step = found?.step ?? 0;
     await this.folder.continueFrom(this.step);
-    await this.openLoader(this.config, this.cursor);
+    await this.feed.seek(found?.cursor);
     this.log('info', `Continuing from step ${this.step}.`);
   }
 
@@ -366,7 +316,6 @@ export class Run {
     this.enter('preparing', 'The GPU was lost: building everything again');
     this.trainer.destroy();
     this.trainer = await Trainer.create(await this.host.device(), this.config);
-    this.saved = undefined;
     await this.restore();
     this.log('warning', `The GPU was lost after step ${at}; the run goes on from step ${this.step} on a new device.`);
   }
@@ -380,7 +329,7 @@ export class Run {
     });
     if (this.stopping) return;
     this.enter('training');
-    this.restart();
+    this.pace.restart(this.step, this.trainer.idleMs);
   }
 
   private async finish(failure: unknown): Promise<RunResult> {
@@ -434,41 +383,14 @@ export class Run {
     };
   }
 
-  private async openLoader(config: RunConfig, cursor?: Cursor) {
-    const { batch, seed, cropsPerScan, flips, heldOut, model } = config;
-    const options = { batch, seed, cropsPerScan, flips, heldOut, crop: model.crop };
-    this.upcoming = undefined;
-    return this.host.loader.open(this.request.files, options, this.request.cacheLimit, cursor);
-  }
-
-  private restart(): void {
-    this.times = [{ at: performance.now(), step: this.step, idleMs: this.trainer.idleMs }];
-  }
-
   private enter(phase: RunPhase, detail = '', error?: HysparkError): void {
     this.phase = phase;
     this.host.onEvent({ type: 'state', phase, detail, error: error?.toPlain() });
   }
 
-  private readonly log = (level: LogLine['level'], text: string): void => {
+  private readonly log: Log = (level, text) => {
     this.host.onEvent({ type: 'log', line: { time: Date.now(), level, text } });
   };
-}
-
-function otherScans(
-  then: { readonly training: readonly string[]; readonly heldOut: readonly string[] },
-  now: { readonly training: readonly string[]; readonly heldOut: readonly string[] },
-): HysparkError {
-  const before = new Set([...then.training, ...then.heldOut]);
-  const after = new Set([...now.training, ...now.heldOut]);
-  const missing = [...before].filter((hash) => !after.has(hash));
-  const added = [...after].filter((hash) => !before.has(hash));
-  return new HysparkError('mismatch', {
-    doing: 'Resuming a run',
-    got: `other scans: ${missing.length} missing${missing.length > 0 ? ` (${missing.slice(0, 3).join(', ')})` : ''}, ${added.length} new`,
-    need: `the ${before.size} scans that it was started with`,
-    advice: 'Give the same files, or start a new run from its weights',
-  });
 }
 
 function unexpected(cause: unknown): HysparkError {

@@ -11,10 +11,16 @@ import { Declarations } from '../nn/declare.ts';
 import { Variables } from '../tape/variables.ts';
 import { openCheckpoint, type RunState } from './checkpoint.ts';
 import { scheduleOf } from './config.ts';
+import type { Log, RunFolder, StoredCheckpoint } from './folder.ts';
 import { scheduleAt } from './schedule.ts';
 import type { Trainer } from './trainer.ts';
 import type { RunConfig, WeightsFormat } from './types.ts';
 import { type Look, Viewer } from './viewer.ts';
+
+interface Found extends StoredCheckpoint {
+  /** Where the loader stood; undefined for the beginning. */
+  readonly cursor?: Cursor;
+}
 
 /**
  * Puts weights of a file into a run that begins: our checkpoint, or a `.pth` of the full model or the encoder. The optimiser begins anew.
@@ -34,6 +40,23 @@ export async function loadWeights(trainer: Trainer, file: Blob, partial: boolean
   }
   trainer.forgetMoments();
   return sentence;
+}
+
+/** Loads the newest checkpoint of a folder that can be read; those that cannot are removed. Without any, the trainer is as at the beginning. */
+export async function loadNewest(folder: RunFolder, trainer: Trainer, log: Log): Promise<Found | undefined> {
+  for (const { path } of await folder.checkpoints()) {
+    try {
+      const { run, load } = await openCheckpoint(await folder.store.open(path), path);
+      await load(trainer.model.declare);
+      return { step: run.step, path, cursor: (run.cursor as Cursor | null) ?? undefined };
+    } catch (error) {
+      if (!(error instanceof HysparkError) || !['bad-file', 'storage', 'mismatch'].includes(error.code)) throw error;
+      log('warning', `${error.message} The checkpoint before it is taken.`);
+      trainer.begin();
+      await folder.store.remove(path);
+    }
+  }
+  return undefined;
 }
 
 /** A model with the weights of a checkpoint of ours, for `use`; its memory on the device is freed afterwards. */

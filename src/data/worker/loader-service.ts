@@ -35,12 +35,9 @@ export interface LoaderStatus {
 
 export interface LoaderService {
   /** Finds the scans, and looks into those held out until one can be used. `cacheLimit` in bytes. */
-  open(
-    files: readonly FoundFile[],
-    options: LoaderOptions,
-    cacheLimit: number,
-    cursor?: Cursor,
-  ): Promise<OpenedCollection>;
+  open(files: readonly FoundFile[], options: LoaderOptions, cacheLimit: number): Promise<OpenedCollection>;
+  /** Continues from the cursor of an earlier batch of the same collection, or begins again. */
+  seek(cursor?: Cursor): Promise<void>;
   next(): Promise<Batch>;
   /** `count` crops of held-out scan number `index`, the same ones each time; none when it was set aside. */
   evaluationCrops(index: number, count: number): Promise<readonly Crop[]>;
@@ -50,21 +47,27 @@ export interface LoaderService {
 }
 
 export function createLoaderService(platform: Platform, pool: DataPool, store: Store): LoaderService {
-  let opened: { loader: DataLoader; cache: VolumeCache } | undefined;
+  let opened: { loader: DataLoader; cache: VolumeCache; begin(cursor?: Cursor): Promise<DataLoader> } | undefined;
   const current = () => {
     if (!opened) throw new HysparkError('bad-state', { doing: 'loading scans', got: 'a loader that is not open' });
     return opened;
   };
   return {
-    async open(files, options, cacheLimit, cursor) {
+    async open(files, options, cacheLimit) {
       opened?.loader.close();
       const { scans, setAside, ignored } = await openDataset(files, platform);
       const cache = await VolumeCache.open(store, cacheLimit);
-      const loader = await DataLoader.open(scans, pool, cache, options, cursor);
-      opened = { loader, cache };
+      const begin = (cursor?: Cursor) => DataLoader.open(scans, pool, cache, options, cursor);
+      const loader = await begin();
+      opened = { loader, cache, begin };
       const hashes = (list: typeof loader.training) => list.map(({ hash }) => hash);
       const unusable = [...setAside, ...loader.setAside.values()];
       return { training: hashes(loader.training), heldOut: hashes(loader.heldOut), setAside: unusable, ignored };
+    },
+    async seek(cursor) {
+      const { loader, begin } = current();
+      loader.close();
+      current().loader = await begin(cursor);
     },
     next: async () => current().loader.next(),
     evaluationCrops: async (index, count) => current().loader.evaluationCrops(index, count),

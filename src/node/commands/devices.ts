@@ -56,7 +56,7 @@ function table(report: AdapterReport, rows: readonly Row[], others: readonly str
         size(plan.bytes.peak),
         size(plan.recomputePeak ?? plan.bytes.peak),
         (plan.flops / 1e9).toFixed(1).padStart(11),
-        plan.fits ? ' yes' : ` no: ${plan.reason}`,
+        plan.fits ? ' yes' : ` no: ${plan.reason!.replace(/^Planning memory: |\. Choose.*$/g, '')}`,
       ].join(' '),
     ),
     '',

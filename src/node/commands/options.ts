@@ -1,9 +1,10 @@
 /** Options that several commands share. */
 
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { HysparkError } from '../../errors.ts';
 import type { Engine } from '../../worker/engine.ts';
 import { cacheFolder, createEngine } from '../engine.ts';
@@ -17,6 +18,13 @@ export function addEngineOptions(command: Command): Command {
   return command
     .option('--adapter <name>', 'lavapipe or swiftshader instead of the first adapter', process.env.HYSPARK_ADAPTER)
     .option('--cache <dir>', 'folder for prepared scans', cacheFolder());
+}
+
+/** Reads an option that is a number. */
+export function aNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('A number is needed.');
+  return value;
 }
 
 /** Runs `work` with an engine whose runs are in `folder`, and frees it. */
@@ -51,6 +59,9 @@ export async function recallSources(run: string, cache: string): Promise<string[
   try {
     return JSON.parse(await readFile(sourcesFile(run, cache), 'utf8')) as string[];
   } catch (cause) {
+    const there = existsSync(join(run, 'config.json'));
+    if (!there)
+      throw new HysparkError('bad-argument', { doing: `Resuming ${run}`, got: 'a folder without a run', cause });
     throw new HysparkError('bad-argument', {
       doing: `Resuming ${run}`,
       got: 'no scans',

@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import { HysparkError } from '../../errors.ts';
 import type { RunOptions } from '../../worker/protocol.ts';
 import { findFiles } from '../files.ts';
-import { addEngineOptions, type EngineFlags, rememberSources, runAt, withEngine } from './options.ts';
+import { addEngineOptions, aNumber, type EngineFlags, rememberSources, runAt, withEngine } from './options.ts';
 import { trainInTerminal } from './training.ts';
 
 interface Flags extends EngineFlags {
@@ -47,24 +47,24 @@ export function pretrainCommand(): Command {
     .option('--out <dir>', "the run's folder; made if it is not there (default runs/<time>)")
     .option('--config <file>', 'JSON file of options, as in a config.json; flags win over it')
     .option('--preset <name>', 'tiny, small or base')
-    .option('--steps <n>', 'optimiser steps', Number)
-    .option('--epochs <n>', 'visits to every scan, instead of steps', Number)
-    .option('--batch <n>', 'crops a pass', Number)
-    .option('--accumulate <n>', 'passes whose gradients make a step (BatchNorm sees each pass alone)', Number)
-    .option('--lr <rate>', 'peak learning rate', Number)
-    .option('--warmup <share>', 'share of the steps that warm up', Number)
-    .option('--clip <norm>', 'largest norm of the gradient', Number)
-    .option('--mask-ratio <share>', 'share of the patches hidden', Number)
-    .option('--crop <voxels>', 'edge of a crop, a multiple of 16', Number)
-    .option('--crops-per-scan <n>', 'crops from each visit to a scan', Number)
-    .option('--held-out <share>', 'share of the scans held out', Number)
-    .option('--evaluation-crops <n>', 'crops of held-out scans that are judged', Number)
-    .option('--evaluate-every <steps>', 'steps between judgements', Number)
-    .option('--preview-every <steps>', 'steps between pictures', Number)
-    .option('--checkpoint-every <steps>', 'steps between checkpoints', Number)
-    .option('--keep <n>', 'checkpoints kept beside the best', Number)
+    .option('--steps <n>', 'optimiser steps', aNumber)
+    .option('--epochs <n>', 'visits to every scan, instead of steps', aNumber)
+    .option('--batch <n>', 'crops a pass', aNumber)
+    .option('--accumulate <n>', 'passes whose gradients make a step (BatchNorm sees each pass alone)', aNumber)
+    .option('--lr <rate>', 'peak learning rate', aNumber)
+    .option('--warmup <share>', 'share of the steps that warm up', aNumber)
+    .option('--clip <norm>', 'largest norm of the gradient', aNumber)
+    .option('--mask-ratio <share>', 'share of the patches hidden', aNumber)
+    .option('--crop <voxels>', 'edge of a crop, a multiple of 16', aNumber)
+    .option('--crops-per-scan <n>', 'crops from each visit to a scan', aNumber)
+    .option('--held-out <share>', 'share of the scans held out', aNumber)
+    .option('--evaluation-crops <n>', 'crops of held-out scans that are judged', aNumber)
+    .option('--evaluate-every <steps>', 'steps between judgements', aNumber)
+    .option('--preview-every <steps>', 'steps between pictures', aNumber)
+    .option('--checkpoint-every <steps>', 'steps between checkpoints', aNumber)
+    .option('--keep <n>', 'checkpoints kept beside the best', aNumber)
     .option('--recompute', 'less memory, about a third more work')
-    .option('--seed <n>', 'equal seeds give equal runs on one adapter', Number)
+    .option('--seed <n>', 'equal seeds give equal runs on one adapter', aNumber)
     .option('--weights <file>', 'start from a checkpoint or a .pth')
     .option('--partial', 'take the weights that fit and leave the rest as drawn')
     .option('--json', 'print every event as a line of JSON');

@@ -15,7 +15,7 @@ import type { Preview } from '../../worker/protocol.ts';
 import { createDataPool } from '../data-pool.ts';
 import { findFiles } from '../files.ts';
 import { nodePlatform } from '../platform.ts';
-import { addEngineOptions, type EngineFlags, runAt, withEngine } from './options.ts';
+import { addEngineOptions, aNumber, type EngineFlags, runAt, withEngine } from './options.ts';
 
 interface Flags extends EngineFlags {
   readonly out?: string;
@@ -28,7 +28,7 @@ export function reconstructCommand(): Command {
     .argument('<dir>', "the run's folder")
     .argument('<scan...>', 'a NIfTI file, or the files or folder of a DICOM series')
     .option('--out <dir>', "folder to write to (default: reconstructions in the run's folder)")
-    .option('--seed <n>', 'chooses the crop and the mask', Number, 1);
+    .option('--seed <n>', 'chooses the crop and the mask', aNumber, 1);
   return addEngineOptions(command).action(async (folder: string, scan: string[], flags: Flags) => {
     const { runs, id } = runAt(folder);
     const files = await findFiles(scan);

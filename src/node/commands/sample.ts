@@ -29,12 +29,9 @@ export async function writeSamples(dir: string, count: number, seed: number, lab
   if (labels) await mkdir(maps, { recursive: true });
   for (let i = 0; i < count; i++) {
     const phantom = makePhantom(sampleOptions(seed, i));
-    const name = `sample_${String(i).padStart(3, '0')}`;
     const { shape, affine } = phantom;
-    await writeImage(join(images, `${name}${labels ? '_0000' : ''}.nii.gz`), storedAs(phantom, Random.of(seed, i)));
-    if (labels) {
-      await writeImage(join(maps, `${name}.nii.gz`), { shape, affine, voxels: phantom.labels, fastest: 'x' });
-    }
+    await writeImage(join(images, sampleName(i, labels ? '_0000' : '')), storedAs(phantom, Random.of(seed, i)));
+    if (labels) await writeImage(join(maps, sampleName(i)), { shape, affine, voxels: phantom.labels, fastest: 'x' });
   }
   if (labels) {
     const description = {
@@ -45,6 +42,11 @@ export async function writeSamples(dir: string, count: number, seed: number, lab
     };
     await writeFile(join(dir, 'dataset.json'), `${JSON.stringify(description, null, 2)}\n`);
   }
+}
+
+/** File of sample number `i`. @param channel nnU-Net's ending of images */
+export function sampleName(i: number, channel = ''): string {
+  return `sample_${String(i).padStart(3, '0')}${channel}.nii.gz`;
 }
 
 /** The phantom's HU in one of the element types that scanners and converters write. */

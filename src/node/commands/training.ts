@@ -1,12 +1,16 @@
 /** A run on the command line: what is printed while it goes on, Ctrl-C, and what is said at the end. */
 
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { HysparkError } from '../../errors.ts';
 import type { Engine } from '../../worker/engine.ts';
 import type { Progress, RunEvent, RunResult, StartRequest } from '../../worker/protocol.ts';
 
 /** Seconds between lines where there is no terminal. */
 const LINE_SECONDS = 10;
+/** One Ctrl-C comes several times where npm or tsx stand between: they pass it on. */
+const SAME_INTERRUPT_MS = 500;
+/** How this program is called: from the sources, or installed. */
+const HYSPARK = import.meta.url.endsWith('.ts') ? 'npm run hyspark --' : 'hyspark';
 
 /** Trains until the end, Ctrl-C or a failure, which sets the exit code. */
 export async function trainInTerminal(
@@ -16,10 +20,12 @@ export async function trainInTerminal(
   asJson: boolean,
 ): Promise<RunResult> {
   const show = asJson ? jsonLines : terminalLines();
-  let stopping = false;
+  let interrupted: number | undefined;
   const onInterrupt = () => {
-    if (stopping) process.exit(130);
-    stopping = true;
+    const now = performance.now();
+    if (interrupted !== undefined && now - interrupted < SAME_INTERRUPT_MS) return;
+    if (interrupted !== undefined) process.exit(130);
+    interrupted = now;
     if (!asJson) console.error('\nStopping after this step; Ctrl-C again to quit at once.');
     // Before the run is under way there is nothing to save.
     engine.stop().catch(() => process.exit(130));
@@ -76,7 +82,7 @@ function terminalLines(): (event: RunEvent) => void {
         );
         break;
       case 'progress':
-        if (bar) process.stdout.write(`\r\x1b[K${progressLine(event.progress, heldOut, process.stdout.columns ?? 80)}`);
+        if (bar) process.stdout.write(`\r\x1b[K${progressLine(event.progress, heldOut, process.stdout.columns || 80)}`);
         else if (performance.now() - printed > 1000 * LINE_SECONDS) {
           printed = performance.now();
           line(progressLine(event.progress, heldOut, 0));
@@ -114,7 +120,7 @@ function mebibytes(bytes: number): string {
 }
 
 function summary(result: RunResult, folder: string): string {
-  const path = (file: string | undefined) => (file ? relative('.', join(folder, file)) || '.' : 'none');
+  const path = (file: string | undefined) => (file ? pathText(join(folder, file)) : 'none');
   const lines = [
     '',
     `${result.phase === 'finished' ? 'Finished' : result.phase === 'stopped' ? 'Stopped' : 'Failed'} after ${result.step} of ${result.steps} steps.`,
@@ -124,8 +130,19 @@ function summary(result: RunResult, folder: string): string {
     `Best        ${path(result.best)}`,
     `Picture     ${path(result.preview)}`,
   ];
-  const run = relative('.', folder) || '.';
-  if (result.phase !== 'finished' && result.checkpoint) lines.push(`Go on with  hyspark resume ${run}`);
-  lines.push(`PyTorch     hyspark export ${run} --format pth`);
+  const run = quoted(pathText(folder));
+  if (result.phase !== 'finished' && result.checkpoint) lines.push(`Go on with  ${HYSPARK} resume ${run}`);
+  if (result.checkpoint) lines.push(`PyTorch     ${HYSPARK} export ${run} --format pth`);
   return lines.join('\n');
+}
+
+/** Relative where it lies below the working folder. */
+export function pathText(path: string): string {
+  const near = relative('.', path) || '.';
+  return near.startsWith('..') ? resolve(path) : near;
+}
+
+/** As a word for a shell. */
+function quoted(path: string): string {
+  return /^[\w./+=@:-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -5,7 +5,7 @@
  */
 
 import { existsSync, statSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
 import { type Device, openDevice } from '../../gpu/device.ts';
 import { allSavings } from '../../models/hyspark/hyspark.ts';
 import { goldenFolder } from './folder.ts';
@@ -15,10 +15,16 @@ import { type ComparePreprocess, runGoldenSet } from './run.ts';
 const DEFAULT_FOLDER = '../shared/golden';
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { adapter: { type: 'string' }, savings: { type: 'string' }, json: { type: 'boolean', default: false } },
-  });
+  const command = new Command('golden')
+    .description('compare the engine with golden numbers')
+    .argument('[dir]', `folder of golden data, by default ${DEFAULT_FOLDER}`)
+    .argument('[set...]', 'sets to compare, by default all')
+    .option('--adapter <name>', 'lavapipe or swiftshader instead of the first adapter', process.env.HYSPARK_ADAPTER)
+    .addOption(new Option('--savings <which>', 'every exact shortcut, or none').choices(['on', 'off']))
+    .option('--json', 'print JSON')
+    .parse();
+  const values = command.opts<{ adapter?: string; savings?: 'on' | 'off'; json?: boolean }>();
+  const positionals = command.args;
   const isFolder = positionals[0] !== undefined && existsSync(positionals[0]) && statSync(positionals[0]).isDirectory();
   const [path, names] = isFolder ? [positionals[0]!, positionals.slice(1)] : [DEFAULT_FOLDER, positionals];
   if (!existsSync(path)) throw new Error(`no folder ${path}: give the folder of golden data`);
@@ -27,12 +33,9 @@ async function main(): Promise<number> {
   if (unknown.length > 0) throw new Error(`no set ${unknown.join(', ')} in ${path}; it has ${folder.sets.join(', ')}`);
   let opened: Promise<Device> | undefined;
   const device = () => {
-    opened ??= openDevice({ adapter: values.adapter ?? (process.env.HYSPARK_ADAPTER || undefined) });
+    opened ??= openDevice({ adapter: values.adapter || undefined });
     return opened;
   };
-  if (values.savings !== undefined && !['on', 'off'].includes(values.savings)) {
-    throw new Error(`--savings ${values.savings}: give on or off`);
-  }
   const savings = values.savings === undefined ? undefined : allSavings(values.savings === 'on');
   const preprocess = await preprocessComparison(path);
   const rows: Row[] = [];

@@ -1,0 +1,35 @@
+/** `hyspark-webgpu/engine`: device, tape, plan, bricks and ops, to build other networks with. */
+
+export * from './bricks/grid.ts';
+export * from './bricks/mask.ts';
+export * from './bricks/table.ts';
+export { type ErrorCode, HysparkError } from './errors.ts';
+export type { AdapterClass, AdapterReport } from './gpu/adapter.ts';
+export { Device, type OpenOptions, openDevice } from './gpu/device.ts';
+export { Profiler } from './gpu/profiler.ts';
+export { activation } from './ops/activation.ts';
+export { type AdamWOptions, adamw, adamwSchedule, gradientNorm, keepGradients } from './ops/adamw.ts';
+export { add } from './ops/add.ts';
+export { attention } from './ops/attention.ts';
+export { batchNorm } from './ops/batch-norm.ts';
+export { concat } from './ops/concat.ts';
+export { conv3 } from './ops/conv3.ts';
+export { densify } from './ops/densify.ts';
+export { densifyConv3 } from './ops/densify-conv3.ts';
+export { depthwiseConv3 } from './ops/depthwise-conv3.ts';
+export { gatherBricks } from './ops/gather-bricks.ts';
+export { layerNorm } from './ops/layer-norm.ts';
+export { linear } from './ops/linear.ts';
+export { maxPool } from './ops/max-pool.ts';
+export { patchLoss } from './ops/patch-loss.ts';
+export { positionAdd } from './ops/position-add.ts';
+export { scale } from './ops/scale.ts';
+export { sum } from './ops/sum.ts';
+export { transposedConv2 } from './ops/transposed-conv2.ts';
+export { unpatch } from './ops/unpatch.ts';
+export { upConv3 } from './ops/up-conv3.ts';
+export * from './tape/op.ts';
+export * from './tape/plan.ts';
+export { Tape } from './tape/tape.ts';
+export * from './tape/tensor.ts';
+export { Variables } from './tape/variables.ts';

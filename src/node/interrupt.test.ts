@@ -1,0 +1,75 @@
+/** Ctrl-C on the command line, as a signal to the process. */
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SMALL } from '../testing/hyspark.ts';
+import { writeSamples } from './commands/sample.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'interrupt-'));
+const [scans, cache, small] = ['scans', 'cache', 'small.json'].map((name) => join(folder, name)) as [
+  string,
+  string,
+  string,
+];
+
+beforeAll(async () => {
+  await writeSamples(scans, 2, 1, false);
+  writeFileSync(small, JSON.stringify({ model: SMALL, batch: 1, evaluationCrops: 1, checkpointEvery: 1000 }));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Runs the command line and interrupts it so many milliseconds after the first output that matches. */
+function hyspark(args: readonly string[], after?: RegExp, ...interrupts: number[]) {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/node/cli.ts', ...args, '--cache', cache]);
+  let [out, err, waiting] = ['', '', interrupts];
+  child.stderr.on('data', (data: Buffer) => {
+    err += data;
+  });
+  child.stdout.on('data', (data: Buffer) => {
+    out += data;
+    if (!after?.test(out)) return;
+    for (const ms of waiting) setTimeout(() => child.kill('SIGINT'), ms);
+    waiting = [];
+  });
+  return new Promise<{ out: string; err: string; status: number | null }>((resolve) => {
+    child.on('close', (status) => resolve({ out, err, status }));
+  });
+}
+
+test('Ctrl-C stops after the step, saves and says how to go on; resume finishes', { timeout: 120_000 }, async () => {
+  const run = join(folder, 'run');
+  // Twice at once: npm passes on what the terminal has sent already.
+  const stopped = await hyspark(
+    ['pretrain', scans, '--out', run, '--config', small, '--steps', '400'],
+    /Preparing held-out crops/,
+    1500,
+    1600,
+  );
+  expect(stopped.status).toBe(0);
+  expect(stopped.err).toContain('Stopping after this step; Ctrl-C again to quit at once.');
+  const step = Number(/^Stopped after (\d+) of 400 steps\.$/m.exec(stopped.out)?.[1]);
+  expect(step).toBeGreaterThan(0);
+  expect(stopped.out).toContain(`Checkpoint  ${join(run, `checkpoints/${String(step).padStart(6, '0')}.safetensors`)}`);
+  expect(stopped.out).toContain(`resume ${run}`);
+
+  const resumed = await hyspark(['resume', run, '--json'], /"type":"progress"/, 0);
+  const lines = resumed.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(JSON.stringify(lines)).toContain(`Continuing from step ${step}.`);
+  expect(lines.at(-1)).toMatchObject({ type: 'result', phase: 'stopped', folder: run });
+  expect(resumed.status).toBe(0);
+});
+
+test('a second Ctrl-C quits at once', { timeout: 120_000 }, async () => {
+  const run = join(folder, 'quit');
+  const slow = ['--crop', '96', '--batch', '4', '--steps', '4', '--evaluation-crops', '1']; // a step takes seconds
+  const quit = await hyspark(['pretrain', scans, '--out', run, ...slow], /To beat on held-out crops/, 300, 1000);
+  expect(quit.err).toContain('Stopping after this step');
+  expect(quit.status).toBe(130);
+  expect(quit.out).not.toContain('Stopped after');
+});

@@ -1,0 +1,27 @@
+/** The Chromium of this machine, with WebGPU on a software adapter. */
+
+import { existsSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright';
+
+/** Undefined where there is none: then the one that Playwright brought is taken. */
+export const CHROMIUM_PATH = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find(
+  (path) => path && existsSync(path),
+);
+
+/** WebGPU on SwiftShader, and no traffic of the browser's own. */
+export const CHROMIUM_FLAGS = [
+  '--no-sandbox', // Chromium's sandbox refuses root
+  '--enable-unsafe-webgpu', // lets software adapters in
+  '--use-webgpu-adapter=swiftshader',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+];
+
+/** It finds the SwiftShader in its own folder, unless told of other drivers. */
+export function launchChromium(flags: readonly string[] = []): Promise<Browser> {
+  const { VK_DRIVER_FILES: _, ...env } = process.env as Record<string, string>;
+  return chromium.launch({ executablePath: CHROMIUM_PATH, args: [...CHROMIUM_FLAGS, ...flags], env });
+}
