@@ -125,6 +125,33 @@ export class DataLoader {
     this.#sequence = visits(options.seed, training.length, cursor);
   }
 
+  /**
+   * As the constructor, but sees to it that a held-out scan can be used: where none can, they are set aside and others held out
+   * in their place.
+   */
+  static async open(
+    ...[scans, pool, cache, options, cursor]: ConstructorParameters<typeof DataLoader>
+  ): Promise<DataLoader> {
+    const bad = new Map<string, SetAside>();
+    for (;;) {
+      const loader = new DataLoader(
+        scans.filter(({ hash }) => !bad.has(hash)),
+        pool,
+        cache,
+        options,
+        cursor,
+      );
+      for (const [hash, reason] of bad) loader.setAside.set(hash, reason);
+      let usable = loader.heldOut.length === 0;
+      for (const scan of loader.heldOut) {
+        usable = (await loader.#withVolume(scan, async () => true)) ?? false;
+        if (usable) break;
+      }
+      if (usable) return loader;
+      for (const [hash, reason] of loader.setAside) bad.set(hash, reason);
+    }
+  }
+
   /** The next batch. Errors: `set-aside` when no scan of a whole epoch was usable, `aborted` after `close`. */
   async next(): Promise<Batch> {
     const began = performance.now();
@@ -148,12 +175,13 @@ export class DataLoader {
 
   /**
    * `count` crops of held-out scan number `index`, not flipped and the same ones each time; none when it was set
-   * aside.
+   * aside. Where nothing is held out, of training scan number `index`.
    */
   async evaluationCrops(index: number, count: number): Promise<Crop[]> {
-    const scan = this.heldOut[index];
+    const scans = this.heldOut.length > 0 ? this.heldOut : this.training;
+    const scan = scans[index];
     if (!scan) {
-      const need = `0 to ${this.heldOut.length - 1}`;
+      const need = `0 to ${scans.length - 1}`;
       throw new HysparkError('bad-argument', { doing: 'evaluation crops', got: `scan ${index}`, need });
     }
     const crops = await this.#withVolume(scan, (reader) =>

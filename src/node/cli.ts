@@ -3,12 +3,22 @@
 
 import { program } from 'commander';
 import { HysparkError } from '../errors.ts';
+import { devicesCommand } from './commands/devices.ts';
+import { exportCommand } from './commands/export.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { pretrainCommand } from './commands/pretrain.ts';
+import { reconstructCommand } from './commands/reconstruct.ts';
+import { resumeCommand } from './commands/resume.ts';
 import { sampleCommand } from './commands/sample.ts';
 
 program
   .name('hyspark')
   .description('Pre-train a 3D medical image model (HySparK) on CT scans')
+  .addCommand(pretrainCommand())
+  .addCommand(resumeCommand())
+  .addCommand(reconstructCommand())
+  .addCommand(exportCommand())
+  .addCommand(devicesCommand())
   .addCommand(inspectCommand())
   .addCommand(sampleCommand());
 

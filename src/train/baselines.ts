@@ -4,8 +4,8 @@
  */
 
 import { PATCH } from '../bricks/grid.ts';
-import { eachVoxel } from './trainer.ts';
 import type { Baselines, Evaluation, Verdict } from './types.ts';
+import { eachVoxel } from './viewer.ts';
 
 export interface JudgedCrop {
   /** [crop, crop, crop], 0..1 */

@@ -8,12 +8,12 @@ import type { AdapterReport } from '../gpu/adapter.ts';
 import { HySparK, type HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { Declarations } from '../nn/declare.ts';
 import { adamw, gradientNorm, keepGradients } from '../ops/adamw.ts';
-import { unpatch } from '../ops/unpatch.ts';
 import { type Layout, layOut } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import type { PlanReport, RunConfig } from './types.ts';
+import { recordViewer, type ViewerTape } from './viewer.ts';
 
 export interface RunNetwork {
   readonly model: HySparK;
@@ -23,7 +23,7 @@ export interface RunNetwork {
   /** The optimiser's step: the same tape as `pass` where passes are not accumulated. Reports the gradient's norm last. */
   readonly update: { readonly tape: Tape; readonly schedule: Tensor };
   /** One crop, running statistics, no gradients. */
-  readonly judge: { readonly tape: Tape; readonly graph: HySparKGraph; readonly restored: Tensor };
+  readonly judge: ViewerTape;
 }
 
 /** Records everything a run launches. No device is needed. */
@@ -47,18 +47,12 @@ export function recordRun(
   const norm = last.report(gradientNorm(last, chunks, clip));
   adamw(last, chunks, norm, schedule);
 
-  const judging = new Tape(report);
-  const judged = model.graph(judging, { batch: 1, training: false });
-  judging.report(judged.loss);
-  const { reconstruction, image, visible } = judged;
-  const restored = judging.output(unpatch(judging, { prediction: reconstruction, image }, { visible }));
-
   return {
     model,
     variables,
     pass: { tape, graph, keep },
     update: { tape: last, schedule },
-    judge: { tape: judging, graph: judged, restored },
+    judge: recordViewer(model, report),
   };
 }
 

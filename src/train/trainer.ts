@@ -1,20 +1,21 @@
 /**
- * The GPU's side of a run: steps, judgements, pictures. It knows nothing of scans, folders or time; `run.ts` does. Steps are submitted
+ * The GPU's side of a run. It knows nothing of scans, folders or time; `run.ts` does. Steps are submitted
  * ahead and their losses read late, so that the GPU does not wait for JavaScript.
  */
 
-import { PATCH } from '../bricks/grid.ts';
 import { allVisible, randomMasks } from '../bricks/mask.ts';
 import { brickTableData, writeBrickTable } from '../bricks/table.ts';
 import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { HySparK, HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { adamwSchedule } from '../ops/adamw.ts';
+import { Random } from '../random.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { scheduleOf } from './config.ts';
 import { planRun, type RunNetwork, recordRun } from './network.ts';
 import { scheduleAt } from './schedule.ts';
 import type { PlanReport, RunConfig } from './types.ts';
+import { Viewer } from './viewer.ts';
 
 export interface StepLosses {
   /** Mean over the step's passes. */
@@ -30,14 +31,15 @@ export class Trainer {
   idleMs = 0;
   private idleSince: number | undefined;
   private readonly underWay: Promise<unknown>[] = [];
-  private judging: Promise<unknown> = Promise.resolve();
 
   private constructor(
     readonly device: Device,
     readonly config: RunConfig,
     readonly plan: PlanReport,
     private readonly network: RunNetwork,
-    private readonly plans: { readonly pass: Plan; readonly update: Plan; readonly judge: Plan },
+    private readonly plans: { readonly pass: Plan; readonly update: Plan },
+    /** Looks at single crops with the weights of now. */
+    readonly viewer: Viewer,
   ) {}
 
   /**
@@ -59,13 +61,27 @@ export class Trainer {
       };
       const passPlan = await build(pass.tape, config.recompute);
       const updatePlan = update.tape === pass.tape ? passPlan : await build(update.tape);
-      const judgePlan = await build(judge.tape);
+      const viewer = await Viewer.create(device, model, judge);
       model.declare.initialise(config.seed);
-      return new Trainer(device, config, report, network, { pass: passPlan, update: updatePlan, judge: judgePlan });
+      return new Trainer(device, config, report, network, { pass: passPlan, update: updatePlan }, viewer);
     } catch (error) {
       for (const plan of made) plan.destroy();
       variables.destroy();
       throw error;
+    }
+  }
+
+  /** Puts weights, statistics and moments back to the start of the run. */
+  begin(): void {
+    this.model.declare.initialise(this.config.seed);
+    this.forgetMoments();
+  }
+
+  /** The optimiser begins anew. */
+  forgetMoments(): void {
+    const { variables } = this.network;
+    for (const { firstMoments, secondMoments } of variables.chunks()) {
+      for (const moments of [firstMoments, secondMoments]) variables.write(moments, new Float32Array(moments.size));
     }
   }
 
@@ -107,24 +123,9 @@ export class Trainer {
   /** Waits until nothing is under way. Time until the next step does not count as waiting. */
   async drain(): Promise<void> {
     while (this.underWay.length > 0) await this.underWay[0]!.catch(() => undefined);
-    await this.judging.catch(() => undefined);
+    await this.viewer.idle();
     this.idleSince = undefined;
     this.device.check();
-  }
-
-  /** The loss of one crop [crop, crop, crop] under mask number `mask` of this run's fixed ones. */
-  judge(volume: Float32Array, mask: number): Promise<number> {
-    return this.alone(async () => (await this.judgeNow(volume, mask)).loss);
-  }
-
-  /** As `judge`, with volumes to look at. */
-  picture(volume: Float32Array, mask: number): Promise<{ loss: number; masked: Volume; reconstructed: Volume }> {
-    return this.alone(async () => {
-      const { loss, visible } = await this.judgeNow(volume, mask);
-      const bricks = await this.plans.judge.read(this.network.judge.restored);
-      const { crop } = this.config.model;
-      return { loss, masked: hide(volume, crop, visible), reconstructed: fromBricks(bricks, crop) };
-    });
   }
 
   /** Cells that mask number `mask` of the fixed ones leaves visible, ascending. */
@@ -136,14 +137,8 @@ export class Trainer {
 
   destroy(): void {
     for (const plan of new Set(Object.values(this.plans))) plan.destroy();
+    this.viewer.destroy();
     this.network.variables.destroy();
-  }
-
-  private async judgeNow(volume: Float32Array, mask: number): Promise<{ loss: number; visible: Uint32Array }> {
-    const visible = this.fixedMask(mask);
-    this.feed(this.plans.judge, this.network.judge.graph, volume, [visible]);
-    const [loss] = await this.plans.judge.step();
-    return { loss: loss![0]!, visible };
   }
 
   private feed(plan: Plan, graph: HySparKGraph, volume: Float32Array, visible: readonly Uint32Array[]): void {
@@ -170,45 +165,30 @@ export class Trainer {
     result.then(done, done);
     return result;
   }
+}
 
-  /** The judging plan has one set of inputs, so its users take turns. */
-  private alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.judging.then(work, work);
-    this.judging = result;
-    result.catch(() => undefined);
-    return result;
+/** Seconds of a step over a few of them on noise, after two to warm up. */
+export async function measureRun(
+  device: Device,
+  config: RunConfig,
+): Promise<{ readonly cropsPerSecond: number; readonly secondsPerStep: number }> {
+  const trainer = await Trainer.create(device, config);
+  try {
+    const noise = Random.of(config.seed, 'measure');
+    const volume = Float32Array.from({ length: config.batch * config.model.crop ** 3 }, (_, i) => noise.uniform(i));
+    const volumes = Array.from({ length: config.accumulate }, () => volume);
+    const take = async (first: number, end: number) => {
+      for (let step = first; step < end; step++) await trainer.submit(step % config.steps, volumes);
+      await trainer.drain();
+    };
+    await take(0, 2);
+    const began = performance.now();
+    await take(2, 2 + MEASURED);
+    const secondsPerStep = (performance.now() - began) / 1000 / MEASURED;
+    return { secondsPerStep, cropsPerSecond: (config.batch * config.accumulate) / secondsPerStep };
+  } finally {
+    trainer.destroy();
   }
 }
 
-type Volume = Float32Array<ArrayBuffer>;
-
-/** Rows of the full list of bricks, [cells, 16³], as a volume [crop, crop, crop]; both run x, y, z with z fastest. */
-function fromBricks(bricks: Float32Array, crop: number): Volume {
-  const volume = new Float32Array(crop ** 3);
-  eachVoxel(crop, (at, cell, within) => {
-    volume[at] = bricks[cell * PATCH ** 3 + within]!;
-  });
-  return volume;
-}
-
-function hide(volume: Float32Array, crop: number, visible: Uint32Array): Volume {
-  const masked = new Float32Array(volume.length).fill(Number.NaN);
-  const seen = new Set(visible);
-  eachVoxel(crop, (at, cell) => {
-    if (seen.has(cell)) masked[at] = volume[at]!;
-  });
-  return masked;
-}
-
-/** Calls `visit(index in the volume, cell, index in the cell's brick)` for every voxel of a cubic crop. */
-export function eachVoxel(crop: number, visit: (at: number, cell: number, within: number) => void): void {
-  const across = crop / PATCH;
-  let at = 0;
-  for (let x = 0; x < crop; x++) {
-    for (let y = 0; y < crop; y++) {
-      const row = ((x >> 4) * across + (y >> 4)) * across;
-      const inside = ((x & 15) * PATCH + (y & 15)) * PATCH;
-      for (let z = 0; z < crop; z++) visit(at++, row + (z >> 4), inside + (z & 15));
-    }
-  }
-}
+const MEASURED = 4;

@@ -149,6 +149,9 @@ export interface Preview {
   readonly file?: string;
 }
 
+/** What a checkpoint makes of one crop. Volumes as in `Preview`. */
+export interface Reconstruction extends Pick<Preview, 'step' | 'loss' | 'masked' | 'reconstructed'> {}
+
 /** What was found among the files. Scans are named by content hash. */
 export interface CollectionReport {
   readonly training: readonly string[];

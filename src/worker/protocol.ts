@@ -5,6 +5,8 @@ import type { AdapterReport } from '../gpu/adapter.ts';
 import type {
   PlanReport,
   Preview,
+  Reconstruction,
+  RunConfig,
   RunEvent,
   RunListing,
   RunOptions,
@@ -67,6 +69,12 @@ export interface EngineService {
   readRunFile(run: string, path: string): Promise<Blob>;
   /** Weights of the run's best checkpoint, or of the latest. */
   exportWeights(run: string, format: WeightsFormat, which?: 'best' | 'latest'): Promise<Blob>;
+  configOf(run: string): Promise<RunConfig>;
+  /**
+   * What the run's best checkpoint makes of a crop [crop, crop, crop] in 0..1 (x, y, z with z fastest), under the mask that follows from
+   * `seed`: the loss, the crop with NaN where hidden, the reconstruction.
+   */
+  reconstruct(run: string, volume: Float32Array, seed?: number): Promise<Reconstruction>;
   /** Not while it is under way (`bad-state`). */
   deleteRun(run: string): Promise<void>;
   /** Stops what is under way without waiting, frees the GPU. */

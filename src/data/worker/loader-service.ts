@@ -34,7 +34,7 @@ export interface LoaderStatus {
 }
 
 export interface LoaderService {
-  /** Finds the scans and begins to prepare the first batches. `cacheLimit` in bytes. */
+  /** Finds the scans, and looks into those held out until one can be used. `cacheLimit` in bytes. */
   open(
     files: readonly FoundFile[],
     options: LoaderOptions,
@@ -60,10 +60,11 @@ export function createLoaderService(platform: Platform, pool: DataPool, store: S
       opened?.loader.close();
       const { scans, setAside, ignored } = await openDataset(files, platform);
       const cache = await VolumeCache.open(store, cacheLimit);
-      const loader = new DataLoader(scans, pool, cache, options, cursor);
+      const loader = await DataLoader.open(scans, pool, cache, options, cursor);
       opened = { loader, cache };
       const hashes = (list: typeof loader.training) => list.map(({ hash }) => hash);
-      return { training: hashes(loader.training), heldOut: hashes(loader.heldOut), setAside, ignored };
+      const unusable = [...setAside, ...loader.setAside.values()];
+      return { training: hashes(loader.training), heldOut: hashes(loader.heldOut), setAside: unusable, ignored };
     },
     next: async () => current().loader.next(),
     evaluationCrops: async (index, count) => current().loader.evaluationCrops(index, count),

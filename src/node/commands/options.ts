@@ -1,0 +1,62 @@
+/** Options that several commands share. */
+
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { HysparkError } from '../../errors.ts';
+import type { Engine } from '../../worker/engine.ts';
+import { cacheFolder, createEngine } from '../engine.ts';
+
+export interface EngineFlags {
+  readonly adapter?: string;
+  readonly cache?: string;
+}
+
+export function addEngineOptions(command: Command): Command {
+  return command
+    .option('--adapter <name>', 'lavapipe or swiftshader instead of the first adapter', process.env.HYSPARK_ADAPTER)
+    .option('--cache <dir>', 'folder for prepared scans', cacheFolder());
+}
+
+/** Runs `work` with an engine whose runs are in `folder`, and frees it. */
+export async function withEngine<T>(folder: string, flags: EngineFlags, work: (engine: Engine) => Promise<T>) {
+  const engine = createEngine({ runs: folder, cache: flags.cache });
+  try {
+    await engine.open({ adapter: flags.adapter || undefined });
+    return await work(engine);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+/** The folder of runs and the run's name in it, of the path of a run's folder. */
+export function runAt(path: string): { readonly runs: string; readonly id: string } {
+  const full = resolve(path);
+  return { runs: dirname(full), id: basename(full) };
+}
+
+/** Where the scans of a run lie: kept beside the cache, since paths may name patients and run folders are given away. */
+function sourcesFile(run: string, cache: string): string {
+  return join(cache, 'sources', `${createHash('sha256').update(resolve(run)).digest('hex').slice(0, 16)}.json`);
+}
+
+export async function rememberSources(run: string, paths: readonly string[], cache: string): Promise<void> {
+  const file = sourcesFile(run, cache);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, JSON.stringify(paths.map((path) => resolve(path))));
+}
+
+export async function recallSources(run: string, cache: string): Promise<string[]> {
+  try {
+    return JSON.parse(await readFile(sourcesFile(run, cache), 'utf8')) as string[];
+  } catch (cause) {
+    throw new HysparkError('bad-argument', {
+      doing: `Resuming ${run}`,
+      got: 'no scans',
+      need: 'the scans that it was started with',
+      advice: `Name them: hyspark resume ${run} PATH…`,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,131 @@
+/** A run on the command line: what is printed while it goes on, Ctrl-C, and what is said at the end. */
+
+import { join, relative } from 'node:path';
+import { HysparkError } from '../../errors.ts';
+import type { Engine } from '../../worker/engine.ts';
+import type { Progress, RunEvent, RunResult, StartRequest } from '../../worker/protocol.ts';
+
+/** Seconds between lines where there is no terminal. */
+const LINE_SECONDS = 10;
+
+/** Trains until the end, Ctrl-C or a failure, which sets the exit code. */
+export async function trainInTerminal(
+  engine: Engine,
+  request: StartRequest,
+  folder: string,
+  asJson: boolean,
+): Promise<RunResult> {
+  const show = asJson ? jsonLines : terminalLines();
+  let stopping = false;
+  const onInterrupt = () => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    if (!asJson) console.error('\nStopping after this step; Ctrl-C again to quit at once.');
+    // Before the run is under way there is nothing to save.
+    engine.stop().catch(() => process.exit(130));
+  };
+  process.on('SIGINT', onInterrupt);
+  process.on('SIGTERM', onInterrupt);
+  try {
+    await engine.start(request, show);
+    const result = await engine.finished();
+    if (asJson) console.log(JSON.stringify({ type: 'result', ...result, folder }));
+    else console.log(summary(result, folder));
+    if (result.phase === 'failed') process.exitCode = 1;
+    return result;
+  } finally {
+    process.off('SIGINT', onInterrupt);
+    process.off('SIGTERM', onInterrupt);
+  }
+}
+
+/** Every event a line of JSON; pictures without their voxels. */
+function jsonLines(event: RunEvent): void {
+  console.log(
+    JSON.stringify(event, (key, value: unknown) =>
+      ['original', 'masked', 'reconstructed'].includes(key) ? undefined : value,
+    ),
+  );
+}
+
+function terminalLines(): (event: RunEvent) => void {
+  const bar = process.stdout.isTTY;
+  let heldOut = '';
+  let printed = 0;
+  const line = (text: string) => console.log(bar ? `\r\x1b[K${text}` : text);
+  return (event) => {
+    switch (event.type) {
+      case 'state':
+        if (event.detail) line(`${event.detail} …`);
+        break;
+      case 'collection': {
+        const { training, heldOut: out, setAside } = event.collection;
+        line(`${training.length} scans for training, ${out.length} held out, ${setAside.length} set aside`);
+        break;
+      }
+      case 'plan': {
+        const { plan, config } = event;
+        line(
+          `${config.preset}: ${plan.parameters.toLocaleString('en')} trained numbers, ${mebibytes(plan.bytes.peak)} on the GPU, ${(plan.flops / 1e9).toFixed(1)} GFLOP a step, ${config.steps} steps`,
+        );
+        break;
+      }
+      case 'baselines':
+        line(
+          `To beat on held-out crops: patch mean ${event.baselines.patchMean.toFixed(4)}, smooth fill ${event.baselines.smoothFill.toFixed(4)}`,
+        );
+        break;
+      case 'progress':
+        if (bar) process.stdout.write(`\r\x1b[K${progressLine(event.progress, heldOut, process.stdout.columns ?? 80)}`);
+        else if (performance.now() - printed > 1000 * LINE_SECONDS) {
+          printed = performance.now();
+          line(progressLine(event.progress, heldOut, 0));
+        }
+        break;
+      case 'evaluation':
+        heldOut = `  held out ${event.evaluation.loss.toFixed(4)}`;
+        line(`step ${event.evaluation.step}: held-out loss ${event.evaluation.loss.toFixed(4)}`);
+        break;
+      case 'log':
+        line(event.line.level === 'info' ? event.line.text : `${event.line.level}: ${event.line.text}`);
+        break;
+    }
+  };
+}
+
+function progressLine(progress: Progress, heldOut: string, columns: number): string {
+  const { step, steps, loss, cropsPerSecond, secondsLeft } = progress;
+  const text = `step ${step}/${steps}  loss ${loss.toFixed(4)}${heldOut}  ${cropsPerSecond.toFixed(2)} crops/s  ${clock(secondsLeft)} left`;
+  const room = Math.min(30, columns - text.length - 5);
+  if (room < 8) return columns > 0 ? text.slice(0, columns - 1) : text;
+  const done = Math.round((room * step) / steps);
+  return `[${'#'.repeat(done)}${'·'.repeat(room - done)}] ${text}`;
+}
+
+function clock(seconds: number): string {
+  const whole = Math.round(seconds);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (n: number) => String(n).padStart(2, '0');
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+}
+
+function summary(result: RunResult, folder: string): string {
+  const path = (file: string | undefined) => (file ? relative('.', join(folder, file)) || '.' : 'none');
+  const lines = [
+    '',
+    `${result.phase === 'finished' ? 'Finished' : result.phase === 'stopped' ? 'Stopped' : 'Failed'} after ${result.step} of ${result.steps} steps.`,
+    result.error ? HysparkError.fromPlain(result.error).message : result.verdict.sentence,
+    `Report      ${path(result.report)}`,
+    `Checkpoint  ${path(result.checkpoint)}`,
+    `Best        ${path(result.best)}`,
+    `Picture     ${path(result.preview)}`,
+  ];
+  const run = relative('.', folder) || '.';
+  if (result.phase !== 'finished' && result.checkpoint) lines.push(`Go on with  hyspark resume ${run}`);
+  lines.push(`PyTorch     hyspark export ${run} --format pth`);
+  return lines.join('\n');
+}

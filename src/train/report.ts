@@ -1,0 +1,172 @@
+/** A run on one page, `report.html`: verdict, curves, pictures, settings. One file without scripts and without anything fetched. */
+
+import type { RunFolder } from './folder.ts';
+import { evaluationsOf } from './judge.ts';
+import type { MetricsRow, RunResult } from './types.ts';
+
+type StepRow = Extract<MetricsRow, { kind: 'step' }>;
+
+/** Pictures shown: the first, the last, and some between. */
+const MOST_PICTURES = 4;
+
+export async function reportHtml(folder: RunFolder, result: RunResult, adapter: string): Promise<string> {
+  const { head, rows } = folder;
+  const steps = rows.filter((row) => row.kind === 'step');
+  const judged = evaluationsOf(rows);
+  const { config, plan, collection } = head;
+  const { model, ...recipe } = config;
+  const losses: Line[] = [
+    { name: 'training', colour: '#8fb4e8', width: 1, points: smoothed(steps) },
+    { name: 'held out', colour: '#d9480f', width: 2.5, points: judged.map(({ step, loss }) => [step, loss]) },
+  ];
+  const levels: Level[] = result.baselines
+    ? [
+        { name: `patch mean ${result.baselines.patchMean.toFixed(3)}`, value: result.baselines.patchMean },
+        { name: `smooth fill ${result.baselines.smoothFill.toFixed(3)}`, value: result.baselines.smoothFill },
+      ]
+    : [];
+  const rates: Line[] = [
+    { name: 'learning rate', colour: '#2b8a3e', width: 2, points: steps.map((row) => [row.step, row.learningRate]) },
+  ];
+  const speed = steps.at(-1);
+  const facts: [string, string][] = [
+    ['steps', `${result.step} of ${result.steps}`],
+    ['training loss', result.loss?.toFixed(4) ?? '–'],
+    ['held-out loss', result.evaluation?.loss.toFixed(4) ?? '–'],
+    ['patch mean / smooth fill', levels.map(({ value }) => value.toFixed(4)).join(' / ') || '–'],
+    ['scans', `${collection.training.length} for training, ${collection.heldOut.length} held out`],
+    ['crops a second', speed?.cropsPerSecond.toFixed(2) ?? '–'],
+    ['GPU waited for data', speed ? `${(100 * speed.waitedShare).toFixed(1)} % of the time` : '–'],
+    ['GPU memory, planned', `${(plan.bytes.peak / 2 ** 20).toFixed(0)} MiB`],
+    ['trained numbers', plan.parameters.toLocaleString('en')],
+    ['adapter', adapter],
+    ['engine', `hyspark-webgpu ${head.engine}`],
+    ['begun', new Date(head.created).toISOString()],
+  ];
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>HySparK run ${escapeHtml(result.id)}</title>
+<style>
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+.verdict { font-size: 1.15rem; border-left: 4px solid #d9480f; padding-left: .8rem; }
+.error { border-color: #c92a2a; }
+table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; text-align: left; vertical-align: top; }
+th { font-weight: 600; } svg { width: 100%; height: auto; } img { max-width: 100%; }
+code { font-size: .85rem; word-break: break-all; } figure { margin: 1rem 0; }
+</style></head><body>
+<h1>Run ${escapeHtml(result.id)}: ${result.phase}</h1>
+<p class="verdict">${escapeHtml(result.verdict.sentence)}</p>
+${result.error ? `<p class="verdict error">${escapeHtml(sentenceOf(result))}</p>` : ''}
+<table>${facts.map(([name, value]) => `<tr><th>${name}</th><td>${escapeHtml(value)}</td></tr>`).join('')}</table>
+<h2>Loss</h2>
+${chart(losses, levels)}
+<h2>Learning rate</h2>
+${chart(rates, [])}
+<h2>Reconstructions of a held-out crop</h2>
+${(await pictures(folder)).join('\n')}
+<h2>Settings</h2>
+<table>${[...Object.entries(recipe), ...Object.entries(model)].map(([name, value]) => `<tr><th>${name}</th><td>${escapeHtml(String(value).replaceAll(',', ', '))}</td></tr>`).join('')}</table>
+<h2>Scans</h2>
+<p>By content hash. Training: <code>${collection.training.join(' ')}</code></p>
+<p>Held out: <code>${collection.heldOut.join(' ') || 'none'}</code></p>
+</body></html>
+`;
+}
+
+function sentenceOf({ error }: RunResult): string {
+  const { doing, got, need, advice } = error!;
+  return `${doing}${got ? `: ${got}` : ''}${need ? `; needed: ${need}` : ''}.${advice ? ` ${advice}.` : ''}`;
+}
+
+async function pictures(folder: RunFolder): Promise<string[]> {
+  const files = await folder.store.list('previews/').catch(() => []);
+  const chosen = new Set(
+    Array.from({ length: MOST_PICTURES }, (_, i) => Math.round((i * (files.length - 1)) / (MOST_PICTURES - 1))),
+  );
+  const figures: string[] = [];
+  for (const i of chosen) {
+    const path = files[i]?.path;
+    const png = path && (await folder.store.read(path).catch(() => undefined));
+    if (!png) continue;
+    const name = `step ${Number(/\d+/.exec(path)![0])}`;
+    figures.push(`<figure><img alt="Reconstruction at ${name}" src="data:image/png;base64,${base64(png)}"></figure>`);
+  }
+  return figures;
+}
+
+interface Line {
+  readonly name: string;
+  readonly colour: string;
+  readonly width: number;
+  readonly points: readonly (readonly [number, number])[];
+}
+interface Level {
+  readonly name: string;
+  readonly value: number;
+}
+
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [960, 320, 64, 30, 24, 10];
+
+/** An SVG of lines over steps and of horizontal levels. */
+function chart(lines: readonly Line[], levels: readonly Level[]): string {
+  const points = lines.flatMap((line) => line.points).filter(([, y]) => Number.isFinite(y));
+  if (points.length === 0) return '<p>Nothing to draw yet.</p>';
+  const xs = points.map(([x]) => x);
+  const ys = [...points.map(([, y]) => y), ...levels.map(({ value }) => value)].sort((a, b) => a - b);
+  const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
+  // The first steps may be far above the rest: the top 2 % of the values may leave the picture.
+  const top = Math.max(ys[Math.floor(0.98 * (ys.length - 1))]!, ...levels.map(({ value }) => value));
+  const [low, high] = padded(ys[0]!, top);
+  const px = (x: number) => LEFT + ((x - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - RIGHT);
+  const py = (y: number) => HEIGHT - BOTTOM - ((Math.min(y, high) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
+  const parts: string[] = [];
+  for (let i = 0; i <= 4; i++) {
+    const [x, y] = [x0 + (i * (x1 - x0)) / 4, low + (i * (high - low)) / 4];
+    parts.push(
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${py(y)}" y2="${py(y)}" stroke="currentColor" opacity=".12"/>`,
+      `<text x="${LEFT - 6}" y="${py(y) + 4}" text-anchor="end">${Number(y.toPrecision(3))}</text>`,
+      `<text x="${px(x)}" y="${HEIGHT - 8}" text-anchor="${i === 4 ? 'end' : 'middle'}">${Math.round(x)}</text>`,
+    );
+  }
+  for (const { name, value } of levels) {
+    parts.push(
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${py(value)}" y2="${py(value)}" stroke="currentColor" stroke-dasharray="6 4" opacity=".6"/>`,
+      `<text x="${WIDTH - RIGHT}" y="${py(value) - 5}" text-anchor="end">${escapeHtml(name)}</text>`,
+    );
+  }
+  lines.forEach(({ name, colour, width, points: line }, i) => {
+    const path = line.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(' ');
+    parts.push(
+      `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="${width}"/>`,
+      `<text x="${LEFT + 8 + 110 * i}" y="16" fill="${colour}" font-weight="600">${escapeHtml(name)}</text>`,
+    );
+  });
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${lines.map(({ name }) => escapeHtml(name)).join(' and ')} over steps" font-size="12" fill="currentColor">${parts.join('')}</svg>`;
+}
+
+function padded(low: number, high: number): [number, number] {
+  const room = 0.05 * (high - low || Math.abs(high) || 1);
+  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+}
+
+/** Means of neighbouring steps, at most about 400 points. */
+function smoothed(rows: readonly StepRow[]): [number, number][] {
+  const size = Math.max(1, Math.ceil(rows.length / 400));
+  const points: [number, number][] = [];
+  for (let i = 0; i < rows.length; i += size) {
+    const group = rows.slice(i, i + size);
+    points.push([group.at(-1)!.step, group.reduce((sum, { loss }) => sum + loss, 0) / group.length]);
+  }
+  return points;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
+}
+
+function base64(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 0x8000) text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  return btoa(text);
+}

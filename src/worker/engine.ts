@@ -1,0 +1,265 @@
+/** The engine behind `EngineService`: one device, one run at a time, a store of runs. The same in a worker and called directly. */
+
+import type { LoaderService } from '../data/worker/loader-service.ts';
+import { HysparkError } from '../errors.ts';
+import type { Bytes } from '../formats/bytes.ts';
+import { type Device, openDevice } from '../gpu/device.ts';
+import { type Store, storeIn } from '../store/store.ts';
+import { resolveConfig } from '../train/config.ts';
+import { bestOf, checkpointsOf, readHead, readMetrics, readStatus } from '../train/folder.ts';
+import { planRun } from '../train/network.ts';
+import { Run } from '../train/run.ts';
+import { measureRun } from '../train/trainer.ts';
+import type { RunConfig, RunListing, RunPhase, RunResult, WeightsFormat } from '../train/types.ts';
+import { exportCheckpoint, reconstruct } from '../train/weights.ts';
+import type { AdapterReport, EngineOptions, EngineService, OnRunEvent, StartRequest } from './protocol.ts';
+
+/** What differs between a browser and Node. */
+export interface EngineHost {
+  /** A folder for each run. */
+  readonly runs: Store;
+  /** Starts a loader of its own; `end` stops whatever it runs in. */
+  startLoader(): { readonly service: LoaderService; end(): void };
+  /** Takes a run for this process alone; undefined when another has it. */
+  lock(run: string): Promise<(() => void) | undefined>;
+}
+
+/** 8 GiB of prepared scans. */
+const CACHE_LIMIT = 8 * 2 ** 30;
+
+interface Current {
+  readonly id: string;
+  readonly run: Run;
+  readonly result: Promise<RunResult>;
+}
+
+export class Engine implements EngineService {
+  private options: EngineOptions = {};
+  private opening: Promise<Device> | undefined;
+  private current: Current | undefined;
+  private starting = false;
+
+  constructor(private readonly host: EngineHost) {}
+
+  async open(options: EngineOptions = {}): Promise<AdapterReport> {
+    this.options = options;
+    return (await this.device()).report;
+  }
+
+  async plan(options: EngineArguments<'plan'>[0]) {
+    return planRun(resolveConfig(options), (await this.device()).report);
+  }
+
+  async measure(options: EngineArguments<'measure'>[0]) {
+    this.requireIdle('Measuring');
+    return measureRun(await this.device(), resolveConfig(options));
+  }
+
+  async start(request: StartRequest, onEvent: OnRunEvent): Promise<string> {
+    this.requireIdle('Starting a run');
+    this.starting = true;
+    const id = request.resume ?? request.id ?? new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+    const store = storeIn(this.host.runs, id);
+    const release = await this.host.lock(id).catch(() => undefined);
+    if (!release) {
+      this.starting = false;
+      throw new HysparkError('bad-state', {
+        doing: `Starting run "${id}"`,
+        got: 'a run that another tab or program is writing',
+        advice: 'Stop it there first',
+      });
+    }
+    const loader = this.host.startLoader();
+    const end = async () => {
+      await loader.service.close().catch(() => undefined);
+      loader.end();
+      release();
+    };
+    const { service } = loader;
+    const run = new Run(
+      { id, store, loader: service, device: () => this.device(), onEvent },
+      {
+        files: request.files,
+        options: request.options ?? {},
+        resume: request.resume !== undefined,
+        cacheLimit: this.options.cacheLimit ?? CACHE_LIMIT,
+        weights: request.weights,
+        partialWeights: request.partialWeights,
+      },
+    );
+    try {
+      await run.prepare();
+    } catch (error) {
+      await end();
+      throw error;
+    } finally {
+      this.starting = false;
+    }
+    const result = run.run().finally(end);
+    this.current = { id, run, result };
+    return id;
+  }
+
+  finished(): Promise<RunResult> {
+    return this.needCurrent('Waiting for a run').result;
+  }
+
+  async pause(): Promise<void> {
+    this.needCurrent('Pausing').run.pause();
+  }
+
+  async resume(): Promise<void> {
+    this.needCurrent('Resuming').run.resume();
+  }
+
+  async stop(): Promise<RunResult> {
+    const { run, result } = this.needCurrent('Stopping');
+    run.stop();
+    return result;
+  }
+
+  async preview(index: number) {
+    const { run } = this.needCurrent('Making a picture');
+    if (!isLive(run.phase)) {
+      throw new HysparkError('bad-state', {
+        doing: 'Making a picture',
+        got: `a run that is ${run.phase}`,
+        need: 'one that is training or paused',
+      });
+    }
+    return run.preview(index);
+  }
+
+  async listRuns(): Promise<RunListing[]> {
+    const byRun = new Map<string, { path: string; size: number }[]>();
+    for (const { path, size } of await this.host.runs.list()) {
+      const slash = path.indexOf('/');
+      if (slash < 0) continue;
+      const id = path.slice(0, slash);
+      byRun.set(id, [...(byRun.get(id) ?? []), { path: path.slice(slash + 1), size }]);
+    }
+    const listings: RunListing[] = [];
+    for (const [id, files] of byRun) {
+      const listing = await this.listing(id, files).catch(() => undefined); // a folder of something else
+      if (listing) listings.push(listing);
+    }
+    return listings.sort((a, b) => b.created - a.created);
+  }
+
+  async readRunFile(run: string, path: string): Promise<Blob> {
+    return this.host.runs.open(`${run}/${path}`);
+  }
+
+  async exportWeights(run: string, format: WeightsFormat, which: 'best' | 'latest' = 'best'): Promise<Blob> {
+    const parts: Bytes[] = [];
+    const { chunks, file } = await this.weightsOf(run, format, which);
+    if (file) return file;
+    for await (const chunk of chunks!) parts.push(chunk);
+    return new Blob(parts);
+  }
+
+  async configOf(run: string): Promise<RunConfig> {
+    return (await readHead(storeIn(this.host.runs, run))).config;
+  }
+
+  async reconstruct(run: string, volume: Float32Array, seed = 1) {
+    const config = await this.configOf(run);
+    const { file } = await this.weightsOf(run, 'checkpoint');
+    return reconstruct(await this.device(), config, file!, volume, seed);
+  }
+
+  /** As `exportWeights`, chunk by chunk for files that are not to be held in memory; `file` where the checkpoint itself is asked for. */
+  async weightsOf(
+    run: string,
+    format: WeightsFormat,
+    which: 'best' | 'latest' = 'best',
+  ): Promise<{ readonly chunks?: AsyncGenerator<Bytes>; readonly file?: Blob; readonly step: number }> {
+    const store = storeIn(this.host.runs, run);
+    const { config } = await readHead(store);
+    const stored = checkpointsOf(await store.list('checkpoints/'));
+    const best = which === 'best' ? bestOf(stored, await readMetrics(store)) : undefined;
+    const chosen = best ?? stored[0];
+    if (!chosen) {
+      throw new HysparkError('bad-state', {
+        doing: `Exporting run "${run}"`,
+        got: 'no checkpoint',
+        need: 'a run that has got to its first one',
+      });
+    }
+    const file = await store.open(chosen.path);
+    if (format === 'checkpoint') return { file, step: chosen.step };
+    return { chunks: exportCheckpoint(await this.device(), config, file, format), step: chosen.step };
+  }
+
+  async deleteRun(run: string): Promise<void> {
+    if (this.current?.id === run && isLive(this.current.run.phase)) {
+      throw new HysparkError('bad-state', { doing: `Deleting run "${run}"`, got: 'a run under way', need: 'stop it' });
+    }
+    await readHead(storeIn(this.host.runs, run)); // never a folder that is no run
+    await this.host.runs.remove(run);
+  }
+
+  async dispose(): Promise<void> {
+    this.current?.run.stop();
+    const device = await this.opening?.catch(() => undefined);
+    this.opening = undefined;
+    device?.dispose();
+    await this.current?.result.catch(() => undefined);
+    this.current = undefined;
+  }
+
+  /** A device that works: the one in use, or a new one after it was lost. */
+  async device(): Promise<Device> {
+    const { adapter, powerPreference } = this.options;
+    const before = await this.opening?.catch(() => undefined);
+    if (before && !isLost(before)) return before;
+    this.opening = openDevice({ adapter, powerPreference });
+    return this.opening;
+  }
+
+  private async listing(id: string, files: RunListing['files']): Promise<RunListing> {
+    const store = storeIn(this.host.runs, id);
+    const { created, config, adapter } = await readHead(store);
+    const status = await readStatus(store);
+    const live = this.current?.id === id && isLive(this.current.run.phase);
+    const phase: RunPhase = live ? this.current!.run.phase : (status?.phase ?? 'interrupted');
+    return {
+      id,
+      created,
+      phase: !live && isLive(phase) ? 'interrupted' : phase,
+      step: status?.step ?? 0,
+      config,
+      adapter: status?.adapter ?? adapter,
+      loss: status?.loss,
+      heldOutLoss: status?.heldOutLoss,
+      verdict: status?.verdict ?? '',
+      bytes: files.reduce((sum, { size }) => sum + size, 0),
+      files,
+    };
+  }
+
+  private needCurrent(doing: string): Current {
+    if (this.current) return this.current;
+    throw new HysparkError('bad-state', { doing, got: 'no run', need: 'start one first' });
+  }
+
+  private requireIdle(doing: string): void {
+    if (!this.starting && !(this.current && isLive(this.current.run.phase))) return;
+    throw new HysparkError('bad-state', { doing, got: 'a run under way', need: 'stop it first' });
+  }
+}
+
+type EngineArguments<K extends keyof EngineService> = Parameters<EngineService[K]>;
+
+function isLive(phase: RunPhase): boolean {
+  return phase === 'preparing' || phase === 'training' || phase === 'paused';
+}
+
+function isLost(device: Device): boolean {
+  try {
+    device.check();
+    return false;
+  } catch {
+    return true;
+  }
+}
