@@ -58,7 +58,11 @@ async function storage(): Promise<Finding> {
       text: `${free.toPrecision(3)} GiB for runs and prepared scans`,
     };
   } catch {
-    return { name: 'Storage', state: 'no', text: 'The private file system is off (a private window?): runs cannot be kept' };
+    return {
+      name: 'Storage',
+      state: 'no',
+      text: 'The private file system is off (a private window?): runs cannot be kept',
+    };
   }
 }
 

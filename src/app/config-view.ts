@@ -1,8 +1,8 @@
 /** Configuring a run: preset and fields, what they need of the GPU and whether that fits, a measured speed. */
 
 import { html, nothing, svg } from 'lit';
-import type { PlanReport, PresetName } from '../worker/protocol.ts';
-import { FIELDS, type Field, fieldOf } from './settings.ts';
+import type { PlanReport } from '../index.ts';
+import { FIELDS, type Field, fieldOf, type PresetName } from './settings.ts';
 import { scans, session, settings } from './state.ts';
 import { bytes, count, digits, duration, plural, sentence } from './text.ts';
 import { View } from './view.ts';
@@ -116,7 +116,8 @@ class ConfigView extends View {
   #memory() {
     const plan = this.#plan;
     if (this.#general) return html`<p class="message bad" role="alert">${this.#general}</p>`;
-    if (!plan) return html`<div class="memory muted">${session.adapter ? 'Planning…' : 'Planned memory is shown once a GPU is found.'}</div>`;
+    if (!plan)
+      return html`<div class="memory muted">${session.adapter ? 'Planning…' : 'Planned memory is shown once a GPU is found.'}</div>`;
     const { bytes: parts } = plan;
     const rows: [string, number, string][] = [
       ['Weights, gradients, moments', parts.variables, 'a'],
@@ -209,7 +210,10 @@ class ConfigView extends View {
     const { options } = settings;
     if (options.epochs === undefined) return options.steps ?? 300;
     const usable = scans.usable.length;
-    const training = Math.max(1, usable - (usable > 1 ? Math.max(1, Math.round((options.heldOut ?? 0.1) * usable)) : 0));
+    const training = Math.max(
+      1,
+      usable - (usable > 1 ? Math.max(1, Math.round((options.heldOut ?? 0.1) * usable)) : 0),
+    );
     const crops = training * (options.cropsPerScan ?? 4);
     return Math.ceil((options.epochs * crops) / ((options.batch ?? 2) * (options.accumulate ?? 1)));
   }

@@ -1,6 +1,6 @@
 /** The numbers of a run as they are drawn: from its events while it goes on, from `metrics.jsonl` afterwards. */
 
-import type { Baselines, Evaluation, MetricsRow, Progress } from '../worker/protocol.ts';
+import type { Baselines, Evaluation, MetricsRow, Progress } from '../index.ts';
 
 type Step = Pick<Progress, 'step' | 'loss' | 'learningRate' | 'cropsPerSecond'>;
 

@@ -130,8 +130,20 @@ class CurvesView extends View {
         ],
         series: [
           {},
-          { label: 'learning rate', scale: 'rate', stroke: colour('--curve-rate'), width: 1.5, points: { show: false } },
-          { label: 'crops a second', scale: 'speed', stroke: colour('--curve-speed'), width: 1, points: { show: false } },
+          {
+            label: 'learning rate',
+            scale: 'rate',
+            stroke: colour('--curve-rate'),
+            width: 1.5,
+            points: { show: false },
+          },
+          {
+            label: 'crops a second',
+            scale: 'speed',
+            stroke: colour('--curve-speed'),
+            width: 1,
+            points: { show: false },
+          },
         ],
       },
       [[], [], []],

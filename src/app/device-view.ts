@@ -1,8 +1,9 @@
 /** The capability page: the adapter, what this browser offers, what would run, and what to switch on. */
 
 import { html, nothing } from 'lit';
-import type { AdapterReport, PlanReport, PresetName } from '../worker/protocol.ts';
+import type { AdapterReport, PlanReport } from '../index.ts';
 import { type Advice, advice, type Finding, findings } from './capability.ts';
+import type { PresetName } from './settings.ts';
 import { session } from './state.ts';
 import { bytes, count, sentence } from './text.ts';
 import { View } from './view.ts';
@@ -66,8 +67,10 @@ class DeviceView extends View {
         <tbody>
           ${PRESETS.map((preset) => {
             const plan = this.#plans.get(preset);
-            if (plan === undefined) return html`<tr><th scope="row">${preset}</th><td colspan="4" class="muted">Planning…</td></tr>`;
-            if (typeof plan === 'string') return html`<tr><th scope="row">${preset}</th><td colspan="4">${plan}</td></tr>`;
+            if (plan === undefined)
+              return html`<tr><th scope="row">${preset}</th><td colspan="4" class="muted">Planning…</td></tr>`;
+            if (typeof plan === 'string')
+              return html`<tr><th scope="row">${preset}</th><td colspan="4">${plan}</td></tr>`;
             return html`
               <tr>
                 <th scope="row">${preset}</th><td>${count(plan.parameters)}</td><td>${bytes(plan.bytes.peak)}</td><td>${count(plan.flops)}FLOP</td>
@@ -103,7 +106,8 @@ class DeviceView extends View {
 
   #advice() {
     const [mine, ...others] = advice(navigator.userAgent) as [Advice, ...Advice[]];
-    const list = ({ browser, steps }: Advice) => html`<h3>${browser}</h3><ul>${steps.map((step) => html`<li>${step}</li>`)}</ul>`;
+    const list = ({ browser, steps }: Advice) =>
+      html`<h3>${browser}</h3><ul>${steps.map((step) => html`<li>${step}</li>`)}</ul>`;
     return html`
       <div class="card advice">
         <h2>What to switch on</h2>

@@ -1,6 +1,6 @@
 /** The pictures of a run's evaluation crop through its history, a byte a voxel. */
 
-import type { Preview } from '../worker/protocol.ts';
+import type { Preview } from '../index.ts';
 import { asBytes } from './slices.ts';
 
 export interface CropPictures {

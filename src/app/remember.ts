@@ -33,8 +33,8 @@ const DATABASE = 'hyspark-app';
 const STORE = 'handles';
 const FOLDER = 'folder';
 
-export async function rememberFolder(handle: FileSystemDirectoryHandle | undefined): Promise<void> {
-  await withStore('readwrite', (store) => (handle ? store.put(handle, FOLDER) : store.delete(FOLDER)));
+export async function rememberFolder(handle: FileSystemDirectoryHandle): Promise<void> {
+  await withStore('readwrite', (store) => store.put(handle, FOLDER));
 }
 
 export async function rememberedFolder(): Promise<FileSystemDirectoryHandle | undefined> {
@@ -44,7 +44,9 @@ export async function rememberedFolder(): Promise<FileSystemDirectoryHandle | un
 /** Undefined when the browser refuses: what is remembered is a convenience. */
 async function withStore<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>) {
   try {
-    const database = await settled(indexedDB.open(DATABASE, 1), (open) => open.result.createObjectStore(STORE));
+    const opening = indexedDB.open(DATABASE, 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+    const database = await settled(opening);
     const result = await settled(work(database.transaction(STORE, mode).objectStore(STORE)));
     database.close();
     return result;
@@ -53,10 +55,9 @@ async function withStore<T>(mode: IDBTransactionMode, work: (store: IDBObjectSto
   }
 }
 
-function settled<T>(request: IDBRequest<T>, upgrade?: (request: IDBRequest<T>) => void): Promise<T> {
+function settled<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
-    if (upgrade) (request as IDBOpenDBRequest).onupgradeneeded = () => upgrade(request);
   });
 }

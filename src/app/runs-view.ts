@@ -1,7 +1,7 @@
 /** The page of stored runs: curves and pictures of each, weights and report to take away, delete, continue. */
 
 import { html, nothing } from 'lit';
-import type { RunListing, WeightsFormat } from '../worker/protocol.ts';
+import type { RunListing, WeightsFormat } from '../index.ts';
 import { CurveData } from './curves-data.ts';
 import { canResume } from './session.ts';
 import { navigation, scans, session, settings } from './state.ts';
@@ -10,10 +10,20 @@ import { phaseName, resumeRun } from './train-view.ts';
 import { View } from './view.ts';
 import './curves-view.ts';
 
-const FORMATS: readonly { readonly format: WeightsFormat; readonly ending: string; readonly label: string; readonly about: string }[] = [
+const FORMATS: readonly {
+  readonly format: WeightsFormat;
+  readonly ending: string;
+  readonly label: string;
+  readonly about: string;
+}[] = [
   { format: 'encoder', ending: 'encoder.pth', label: 'Encoder .pth', about: 'For fine-tuning in PyTorch' },
   { format: 'pth', ending: 'pth', label: 'Full model .pth', about: 'As the reference’s resume file' },
-  { format: 'checkpoint', ending: 'safetensors', label: '.safetensors', about: 'Everything, to continue or start from here' },
+  {
+    format: 'checkpoint',
+    ending: 'safetensors',
+    label: '.safetensors',
+    about: 'Everything, to continue or start from here',
+  },
 ];
 
 class RunsView extends View {
@@ -169,7 +179,11 @@ class RunsView extends View {
     if (this.#curves?.key !== key) {
       this.#curves = { key, data: new CurveData() };
       void session.curvesOf(run.id).then(
-        (data) => this.#got(() => this.#curves?.key === key, () => (this.#curves = { key, data })),
+        (data) =>
+          this.#got(
+            () => this.#curves?.key === key,
+            () => (this.#curves = { key, data }),
+          ),
         () => undefined, // not a step was taken yet: the empty curves stay
       );
     }

@@ -25,7 +25,9 @@ export class ScanClient {
         this.#worker?.terminate();
         this.#service = undefined;
         const got = event.message || 'the worker stopped';
-        reject(new HysparkError('bad-file', { doing: 'Reading a scan', got, advice: 'It may be too large for memory' }));
+        reject(
+          new HysparkError('bad-file', { doing: 'Reading a scan', got, advice: 'It may be too large for memory' }),
+        );
       };
     });
     this.#died.catch(() => undefined); // said by `run`

@@ -1,23 +1,24 @@
 /** The engine as the page sees it: device, the run under way with all it told, and the stored runs. */
 
 import { HysparkError } from '../errors.ts';
-import type {
-  AdapterReport,
-  Baselines,
-  CollectionReport,
-  EngineService,
-  LogLine,
-  PlanReport,
-  Progress,
-  RunConfig,
-  RunEvent,
-  RunListing,
-  RunPhase,
-  StartRequest,
-  Verdict,
-} from '../worker/protocol.ts';
+import {
+  type AdapterReport,
+  type Baselines,
+  type CollectionReport,
+  type EngineService,
+  type LogLine,
+  type PlanReport,
+  type Progress,
+  type RunConfig,
+  type RunEvent,
+  type RunListing,
+  type RunPhase,
+  type StartRequest,
+  startEngine,
+  type Verdict,
+} from '../index.ts';
 import { CurveData } from './curves-data.ts';
-import { startEngine } from './engine.ts';
+
 import { PreviewHistory } from './previews.ts';
 import { sentence } from './text.ts';
 import { Model } from './view.ts';

@@ -1,9 +1,11 @@
 /** What a person sets before a run: the texts of the fields, the options they mean, and what is wrong with them. */
 
 import { HysparkError } from '../errors.ts';
-import type { PresetName, RunOptions } from '../worker/protocol.ts';
+import type { RunOptions } from '../index.ts';
 import { remember, remembered } from './remember.ts';
 import { Model } from './view.ts';
+
+export type PresetName = NonNullable<RunOptions['preset']>;
 
 export interface Field {
   readonly name: string;

@@ -50,7 +50,8 @@ export function slicePixels(volume: Volume, plane: Plane, index: number, colours
   const step = strides[right];
   for (let v = 0; v < height; v++) {
     let at = index * strides[normal] + (height - 1 - v) * strides[down] + (width - 1) * step;
-    for (let pixel = v * width; pixel < (v + 1) * width; pixel++, at -= step) words[pixel] = table[values[at]! + offset]!;
+    for (let pixel = v * width; pixel < (v + 1) * width; pixel++, at -= step)
+      words[pixel] = table[values[at]! + offset]!;
   }
   return image;
 }
@@ -92,7 +93,7 @@ export function asBytes(values: Float32Array): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(values.length);
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    out[i] = value === value ? 1 + Math.round(254 * Math.max(0, Math.min(1, value))) : 0;
+    out[i] = !Number.isNaN(value) ? 1 + Math.round(254 * Math.max(0, Math.min(1, value))) : 0;
   }
   return out;
 }

@@ -1,7 +1,7 @@
 /** The page of training: configuration, or the run under way: numbers, curves, reconstructions, log. */
 
 import { html, nothing } from 'lit';
-import type { RunPhase, VerdictKind } from '../worker/protocol.ts';
+import type { RunPhase, VerdictKind } from '../index.ts';
 import type { CurrentRun } from './session.ts';
 import { navigation, scans, session } from './state.ts';
 import { bytes, clock, digits, duration, percent, plural } from './text.ts';

@@ -38,7 +38,12 @@ class VolumeView extends View {
     const { Niivue, SLICE_TYPE } = await import('@niivue/niivue');
     const { shape, affine, hu } = this.volume;
     const file = encodeNifti({ shape, affine, voxels: hu, fastest: 'x' });
-    const niivue = new Niivue({ backColor: [0, 0, 0, 1], show3Dcrosshair: false, isOrientCube: false, logLevel: 'error' });
+    const niivue = new Niivue({
+      backColor: [0, 0, 0, 1],
+      show3Dcrosshair: false,
+      isOrientCube: false,
+      logLevel: 'error',
+    });
     this.#niivue = niivue;
     await niivue.attachToCanvas(this.querySelector('canvas')!);
     niivue.setSliceType(SLICE_TYPE.RENDER);
