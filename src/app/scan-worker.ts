@@ -12,7 +12,7 @@ import { encodeNifti } from '../formats/nifti-write.ts';
 import type { ScanService, Thumbnail, ViewVolume } from './scan-protocol.ts';
 
 /** Of the sample collection: the same scans for everybody, so that a run on them can be resumed. */
-const SAMPLE_SEED = 2024;
+const SAMPLE_SEED = 15118; // chest, abdomen, pelvis, neck among the first six
 const THUMBNAIL_PIXELS = 88;
 /** Shown in thumbnails: soft tissue. */
 const [LOW, HIGH] = [-160, 240];
