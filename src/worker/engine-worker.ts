@@ -1,0 +1,60 @@
+/** The Web Worker of the engine: runs lie in the origin's private file system, scans are prepared in further workers. */
+
+import * as Comlink from 'comlink';
+import '../data/worker/errors.ts';
+import { startLoaderWorker } from '../data/worker/browser.ts';
+import { OpfsStore } from '../store/opfs.ts';
+import { storeIn } from '../store/store.ts';
+import { Engine } from './engine.ts';
+import type { EngineService, Preview, RunEvent } from './protocol.ts';
+
+const engine = new Engine({
+  runs: storeIn(new OpfsStore(), 'runs'),
+  startLoader() {
+    const { service, terminate } = startLoaderWorker();
+    return { service, end: terminate };
+  },
+  lock: takeLock,
+});
+
+const exposed: EngineService = {
+  open: (options) => engine.open(options),
+  plan: (options) => engine.plan(options),
+  measure: (options) => engine.measure(options),
+  start: (request, onEvent) => engine.start(request, (event) => onEvent(moved(event))),
+  finished: () => engine.finished(),
+  pause: () => engine.pause(),
+  resume: () => engine.resume(),
+  stop: () => engine.stop(),
+  preview: async (index) => movedPreview(await engine.preview(index)),
+  listRuns: () => engine.listRuns(),
+  readRunFile: (run, path) => engine.readRunFile(run, path),
+  exportWeights: (run, format, which) => engine.exportWeights(run, format, which),
+  configOf: (run) => engine.configOf(run),
+  reconstruct: (run, volume, seed) => engine.reconstruct(run, volume, seed),
+  deleteRun: (run) => engine.deleteRun(run),
+  dispose: () => engine.dispose(),
+};
+Comlink.expose(exposed);
+
+/** Volumes are moved to the page, not copied. */
+function movedPreview(preview: Preview): Preview {
+  const { original, masked, reconstructed } = preview;
+  return Comlink.transfer(preview, [original.buffer, masked.buffer, reconstructed.buffer]);
+}
+
+function moved(event: RunEvent): RunEvent {
+  if (event.type !== 'preview') return event;
+  const { original, masked, reconstructed } = event.preview;
+  return Comlink.transfer(event, [original.buffer, masked.buffer, reconstructed.buffer]);
+}
+
+/** A lock of the browser: it goes with the tab, however that ends. */
+function takeLock(run: string): Promise<(() => void) | undefined> {
+  return new Promise((resolve) => {
+    void navigator.locks.request(`hyspark run ${run}`, { ifAvailable: true }, (lock) => {
+      if (!lock) return resolve(undefined);
+      return new Promise<void>((release) => resolve(release));
+    });
+  });
+}

@@ -1,0 +1,74 @@
+/** A run as an object: what `pretrain` gives. */
+
+import { HysparkError } from '../errors.ts';
+import type {
+  EngineOptions,
+  EngineService,
+  Preview,
+  RunEvent,
+  RunResult,
+  StartRequest,
+  WeightsFormat,
+} from './protocol.ts';
+
+export interface PretrainControls {
+  readonly onEvent?: (event: RunEvent) => void;
+  /** Stops the run as `stop` does: after the steps in flight, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RunHandle {
+  /** Name of its folder. */
+  readonly id: string;
+  /** How it ended; rejects never for what went wrong in the run, which is in `error`. */
+  readonly finished: Promise<RunResult>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  stop(): Promise<RunResult>;
+  /** Evaluation crop `index` by the weights of now. */
+  preview(index?: number): Promise<Preview>;
+  /** Weights of the best checkpoint, or of the latest. */
+  export(format: WeightsFormat, which?: 'best' | 'latest'): Promise<Blob>;
+  /** A file of the run's folder, e.g. `report.html`. */
+  file(path: string): Promise<Blob>;
+  /** Stops and frees the GPU. Nothing can be called afterwards. */
+  dispose(): Promise<void>;
+}
+
+/** Starts a run on an engine of its own, which goes when the run is disposed of or could not start. */
+export async function startRun(
+  engine: EngineService,
+  request: StartRequest,
+  { onEvent, signal, ...options }: PretrainControls & EngineOptions,
+): Promise<RunHandle> {
+  try {
+    if (signal?.aborted) throw aborted();
+    await engine.open(options);
+    const id = await engine.start(request, onEvent ?? (() => undefined));
+    const finished = engine.finished();
+    const abort = () => void engine.stop();
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    return {
+      id,
+      finished,
+      pause: () => engine.pause(),
+      resume: () => engine.resume(),
+      stop: () => engine.stop(),
+      preview: (index = 0) => engine.preview(index),
+      export: (format, which) => engine.exportWeights(id, format, which),
+      file: (path) => engine.readRunFile(id, path),
+      dispose: () => {
+        signal?.removeEventListener('abort', abort);
+        return engine.dispose();
+      },
+    };
+  } catch (error) {
+    await engine.dispose();
+    throw error;
+  }
+}
+
+function aborted(): HysparkError {
+  return new HysparkError('aborted', { doing: 'Starting a run', got: 'a signal that was aborted before' });
+}
