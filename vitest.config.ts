@@ -1,5 +1,5 @@
 /**
- * The tests, in one of three runtimes: Node (Dawn) by default, `--mode chromium`, or `--mode deno` when Vitest itself runs
+ * The tests, in one of three runtimes: Node (Dawn) by default, `--mode chromium`, `--mode e2e` for whole pages, or `--mode deno` when Vitest itself runs
  * under Deno (wgpu). `npm test` runs all three.
  */
 
@@ -31,6 +31,7 @@ const CHROMIUM_FLAGS = [
 
 const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
   node: { include: ['src/**/*.test.ts'], provide: { runtime: 'node' } },
+  e2e: { include: ['e2e/**/*.test.ts'], provide: { runtime: 'node' } },
   deno: { include: ENGINE, exclude: NODE_ONLY, provide: { runtime: 'deno' } },
   chromium: {
     include: ENGINE,

@@ -48,6 +48,8 @@ class CurvesView extends View {
           <li class="held">held-out</li>
           <li class="mean">patch mean</li>
           <li class="smooth">smooth fill</li>
+          <li class="rate">learning rate</li>
+          <li class="speed">crops a second</li>
         </ul>
         <span class="spring"></span>
         <label class="inline"><input type="checkbox" .checked=${this.#log} @change=${this.#toggleLog} /> log scale</label>
@@ -99,7 +101,7 @@ class CurvesView extends View {
         cursor: { points: { size: 6 } },
         axes: [
           { ...axis, size: 28 },
-          { ...axis, size: 48 },
+          { ...axis, size: 52 },
         ],
         series: [
           {},
@@ -125,8 +127,15 @@ class CurvesView extends View {
         legend: { show: false },
         axes: [
           { ...axis, size: 28 },
-          { ...axis, size: 48, scale: 'rate', values: (_, values) => values.map((v) => digits(v)) },
-          { ...axis, size: 44, side: 1, scale: 'speed', grid: { show: false } },
+          { ...axis, size: 52, scale: 'rate', values: (_, values) => values.map((v) => digits(v)) },
+          {
+            ...axis,
+            size: 44,
+            side: 1,
+            scale: 'speed',
+            grid: { show: false },
+            values: (_, values) => values.map((v) => digits(v)),
+          },
         ],
         series: [
           {},

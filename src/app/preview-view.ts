@@ -4,7 +4,7 @@ import { html } from 'lit';
 import { drawSlice } from './canvas-view.ts';
 import type { PreviewHistory } from './previews.ts';
 import { type Colours, difference, GREY, HEAT, PLANES, slicePixels } from './slices.ts';
-import { digits } from './text.ts';
+import { loss as lossText } from './text.ts';
 import { View } from './view.ts';
 
 const COLUMNS = ['original', 'masked', 'reconstructed', 'absolute error'] as const;
@@ -60,7 +60,7 @@ class PreviewView extends View {
           History
           <input type="range" min="0" max=${last} .value=${String(shown)} ?disabled=${last === 0} aria-valuetext="step ${step}" @input=${this.#choose} />
         </label>
-        <output>step ${step}, loss ${digits(loss)}${shown === last ? ' (newest)' : ''}</output>
+        <output>step ${step}, loss ${lossText(loss)}${shown === last ? ' (newest)' : ''}</output>
         <label>
           Depth
           <input type="range" min="0" max=${pictures.crop - 1} .value=${String(this.#index())} @input=${this.#deepen} />

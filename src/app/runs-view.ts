@@ -5,7 +5,7 @@ import type { RunListing, WeightsFormat } from '../index.ts';
 import { CurveData } from './curves-data.ts';
 import { canResume } from './session.ts';
 import { navigation, scans, session, settings } from './state.ts';
-import { bytes, digits, percent, plural, sentence, when } from './text.ts';
+import { bytes, digits, loss as lossText, percent, plural, sentence, when } from './text.ts';
 import { phaseName, resumeRun } from './train-view.ts';
 import { View } from './view.ts';
 import './curves-view.ts';
@@ -66,12 +66,12 @@ class RunsView extends View {
   }
 
   #row(run: RunListing, open: boolean) {
-    const { id, phase, step, config, heldOutLoss, loss } = run;
+    const { id, phase, step, config, heldOutLoss } = run;
     return html`
       <li>
         <button class="run-row" aria-pressed=${open} @click=${() => this.#select(id)}>
           <span class="row"><b>${id}</b><span class="spring"></span><span class="phase ${phase}">${phaseName(phase)}</span></span>
-          <span class="facts">${config.preset} · step ${step} of ${config.steps} · held-out ${digits(heldOutLoss ?? loss)}</span>
+          <span class="facts">${config.preset} · step ${step} of ${config.steps} · held-out ${lossText(heldOutLoss)}</span>
         </button>
       </li>
     `;
@@ -133,7 +133,7 @@ class RunsView extends View {
                     </li>
                   `,
                 )}
-                <li><button @click=${() => this.#startFrom(run.id)}>Start a new run from here</button><span class="muted">Same network, fresh optimiser</span></li>
+                <li><button @click=${() => this.#startFrom(run.id)}>Start from these</button><span class="muted">A new run: same network, fresh optimiser</span></li>
               </ul>
             `
           : html`<p class="muted">No checkpoint was written.</p>`

@@ -40,8 +40,16 @@ export function duration(seconds: number): string {
 export function digits(value: number | undefined, significant = 3): string {
   if (value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(significant - 1).replace('e+', 'e');
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) {
+    return value.toExponential(significant - 1).replace(/\.?0*e\+?/, 'e');
+  }
   return String(Number(value.toPrecision(significant)));
+}
+
+/** A loss: differences in the third decimal matter. */
+export function loss(value: number | undefined): string {
+  if (value === undefined || !Number.isFinite(value)) return '–';
+  return value >= 0.1 && value < 100 ? value.toFixed(4) : digits(value, 4);
 }
 
 export function sizes(values: readonly number[], unit = ''): string {

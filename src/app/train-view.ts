@@ -4,7 +4,7 @@ import { html, nothing } from 'lit';
 import type { RunPhase, VerdictKind } from '../index.ts';
 import type { CurrentRun } from './session.ts';
 import { navigation, scans, session } from './state.ts';
-import { bytes, clock, digits, duration, percent, plural } from './text.ts';
+import { bytes, clock, digits, duration, loss, percent, plural } from './text.ts';
 import { View } from './view.ts';
 import './config-view.ts';
 import './curves-view.ts';
@@ -106,8 +106,8 @@ class TrainView extends View {
         <progress class="steps-bar" max=${steps || 1} .value=${progress?.step ?? 0} aria-label="Steps done"></progress>
         <dl class="numbers">
           ${this.#number('Step', progress ? `${progress.step} / ${progress.steps}` : '–')}
-          ${this.#number('Training loss', digits(progress?.loss))}
-          ${this.#number('Held-out loss', digits(curves.evaluations.at(-1)?.loss))}
+          ${this.#number('Training loss', loss(progress?.loss))}
+          ${this.#number('Held-out loss', loss(curves.evaluations.at(-1)?.loss))}
           ${this.#number('Crops a second', digits(progress?.cropsPerSecond))}
           ${this.#number('Time left', progress && phase === 'training' ? duration(progress.secondsLeft) : '–')}
           ${this.#number('Learning rate', digits(progress?.learningRate))}
