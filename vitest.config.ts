@@ -1,5 +1,5 @@
 /**
- * The tests, in one of three runtimes: Node (Dawn) by default, `--mode chromium`, `--mode e2e` for whole pages, or `--mode deno` when Vitest itself runs
+ * The tests, in one of three runtimes: Node (Dawn) by default, `--mode chromium`, or `--mode deno` when Vitest itself runs
  * under Deno (wgpu). `npm test` runs all three.
  */
 
@@ -30,8 +30,7 @@ const CHROMIUM_FLAGS = [
 ];
 
 const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
-  node: { include: ['src/**/*.test.ts'], provide: { runtime: 'node' } },
-  e2e: { include: ['e2e/**/*.test.ts'], provide: { runtime: 'node' } },
+  node: { include: ['src/**/*.test.ts', 'e2e/**/*.test.ts'], provide: { runtime: 'node' } },
   deno: { include: ENGINE, exclude: NODE_ONLY, provide: { runtime: 'deno' } },
   chromium: {
     include: ENGINE,
@@ -55,6 +54,8 @@ const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
 export default defineConfig(({ mode }) => ({
   // Named here so that Vite does not come upon it in mid-run and reload the page.
   optimizeDeps: { include: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
+  // Golden data beside the project, for tests in the browser.
+  server: { fs: { allow: ['.', '../shared'] } },
   test: {
     ...(RUNTIMES[mode] ?? RUNTIMES.node),
     pool: 'forks',

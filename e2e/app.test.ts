@@ -150,7 +150,7 @@ describe('with WebGPU', () => {
     await shot(page, 'welcome');
     expect(await violations(page)).toEqual([]);
     await addSamples(page);
-    await page.getByText(/\d HU$/).waitFor(); // the viewer has the first one
+    await page.locator('.readout', { hasText: 'HU' }).waitFor(); // the viewer has the first one
     await shot(page, 'scans');
     expect(await violations(page)).toEqual([]);
 
@@ -247,7 +247,7 @@ describe('with WebGPU', () => {
       expect(texts.join('\n')).toContain('DICOM');
       expect(texts.join('\n')).toContain('64 × 64 × 79');
       await page.locator('.scan.ready .scan-main', { hasText: 'DICOM' }).click();
-      await page.getByText(/\d HU$/).waitFor();
+      await page.locator('.readout', { hasText: 'HU' }).waitFor();
       await page.getByLabel('axial slice', { exact: true }).focus();
       const before = await page.locator('.readout').innerText();
       await page.keyboard.press('ArrowRight');

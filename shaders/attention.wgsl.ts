@@ -3,6 +3,7 @@
  * The weights P [samples, heads, tokens, tokens] are kept: with at most some hundred visible tokens they are small.
  */
 
+import { fold, SUM } from './lib/fold.ts';
 import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
 
 const sizes = { tokens: 'u32', heads: 'u32', dim: 'u32' } as const;
@@ -33,11 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }`;
 }
 
-const TREE = (combine: string) => `
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) { let other = tree[local + half]; tree[local] = ${combine}; }
-  }
+const everyone = (combine: string) => `${fold(combine)}
   workgroupBarrier();`;
 
 /** P = softmax(scale · Q Kᵀ) */
@@ -54,7 +51,7 @@ export function attentionWeightsKernel(): Kernel {
     most = max(most, score);
   }
   tree[local] = most;
-  ${TREE('max(tree[local], other)')}
+  ${everyone('tree[local] = max(tree[local], tree[other]);')}
   most = tree[0];
   workgroupBarrier();
   var sum = 0.0;
@@ -66,7 +63,7 @@ export function attentionWeightsKernel(): Kernel {
     }
   }
   tree[local] = sum;
-  ${TREE('tree[local] + other')}
+  ${everyone(SUM)}
   let share = 1.0 / tree[0];
   if (present) { for (var j = local; j < u.tokens; j += ${WORKGROUP}u) { weights[row * u.tokens + j] *= share; } }`;
   const uniforms = { count: 'u32', ...sizes, scale: 'f32' } as const;
@@ -113,7 +110,7 @@ export function attentionScoresGradientKernel(): Kernel {
     sum += product * weights[row * u.tokens + j];
   }
   tree[local] = sum;
-  ${TREE('tree[local] + other')}
+  ${everyone(SUM)}
   if (present) {
     for (var j = local; j < u.tokens; j += ${WORKGROUP}u) {
       let at = row * u.tokens + j;

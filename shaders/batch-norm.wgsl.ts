@@ -5,6 +5,7 @@
  */
 
 import type { ColumnTerms } from './column-sums.wgsl.ts';
+import { fold } from './lib/fold.ts';
 import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
 
 /** `partials` [3, chunks, channels]: how many rows, their mean, their sum of squares about it. Launch and layout as `columnPartials`. */
@@ -63,16 +64,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   counts[local] = all.x;
   means[local] = all.y;
   squares[local] = all.z;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) {
-      let other = local + half;
+  ${fold(`
       let both = merge(vec3f(counts[local], means[local], squares[local]), vec3f(counts[other], means[other], squares[other]));
       counts[local] = both.x;
       means[local] = both.y;
-      squares[local] = both.z;
-    }
-  }
+      squares[local] = both.z;`)}
   if (local == 0u && channel < u.channels) {
     statistics[channel] = means[0];
     statistics[u.channels + channel] = inverseSqrt(squares[0] / counts[0] + u.epsilon);
@@ -110,6 +106,18 @@ export function frozenStatisticsKernel(): Kernel {
   });
 }
 
+/**
+ * A thread stays with one channel and walks the rows `count` elements apart (a multiple of the channels): what belongs to the
+ * channel is read once, and no element costs an integer division, which CPUs do a lane at a time.
+ */
+const CHANNEL = `
+  let channel = i % u.channels;
+  let mean = statistics[channel];
+  let rstd = statistics[u.channels + channel];
+  let scale = gamma[channel];
+  let end = u.rows * u.channels;`;
+const walk = { count: 'u32', rows: 'u32', channels: 'u32' } as const;
+
 const NORMALISED = `
   let normalised = (x[at] - statistics[channel]) * statistics[u.channels + channel];`;
 const reads = { x: 'f32', statistics: 'f32', gamma: 'f32', beta: 'f32' } as const;
@@ -121,13 +129,13 @@ export function batchNormKernel(relu: boolean): Kernel {
     variant: { relu },
     reads,
     writes: { y: 'f32' },
-    uniforms: { count: 'u32', channels: 'u32' },
-    code: elementwise(`
-  let at = i;
-  let channel = at % u.channels;
-  ${NORMALISED}
-  let value = gamma[channel] * normalised + beta[channel];
-  y[i] = ${relu ? 'max(value, 0.0)' : 'value'};`),
+    uniforms: walk,
+    code: elementwise(`${CHANNEL}
+  let shift = beta[channel];
+  for (var at = i; at < end; at += u.count) {
+    let value = scale * ((x[at] - mean) * rstd) + shift;
+    y[at] = ${relu ? 'max(value, 0.0)' : 'value'};
+  }`),
   });
 }
 
@@ -148,7 +156,6 @@ export function batchNormTerms(relu: boolean): ColumnTerms {
 
 /** dx = gamma · rstd · (g − mean(g) − x̂ · mean(g · x̂)); with frozen statistics the two means are left out. */
 export function batchNormGradientKernel(relu: boolean, frozen: boolean): Kernel {
-  const centred = frozen ? 'g' : '(g - (dBeta[channel] + normalised * dGamma[channel]) * u.share)';
   const needed = relu ? reads : ({ x: 'f32', statistics: 'f32', gamma: 'f32' } as const);
   const sums: Record<string, 'f32'> = frozen ? {} : { dBeta: 'f32', dGamma: 'f32' };
   return kernel({
@@ -156,12 +163,14 @@ export function batchNormGradientKernel(relu: boolean, frozen: boolean): Kernel 
     variant: { relu, frozen },
     reads: { ...needed, dy: 'f32', ...sums },
     writes: { dx: 'f32' },
-    uniforms: { count: 'u32', channels: 'u32', share: 'f32' },
-    code: elementwise(`
-  let at = i;
-  let channel = at % u.channels;
-  ${NORMALISED}
-  ${behind(relu)}
-  dx[i] = gamma[channel] * statistics[u.channels + channel] * ${centred};`),
+    uniforms: { ...walk, share: 'f32' },
+    code: elementwise(`${CHANNEL}
+  ${relu ? 'let shift = beta[channel];' : ''}
+  ${frozen ? '' : 'let meanG = dBeta[channel] * u.share; let meanProduct = dGamma[channel] * u.share;'}
+  for (var at = i; at < end; at += u.count) {
+    let normalised = (x[at] - mean) * rstd;
+    let g = ${relu ? 'select(0.0, dy[at], scale * normalised + shift > 0.0)' : 'dy[at]'};
+    dx[at] = scale * rstd * ${frozen ? 'g' : '(g - meanG - normalised * meanProduct)'};
+  }`),
   });
 }

@@ -5,13 +5,16 @@
  * addresses. Pass 2, `columnFinish`: a workgroup a channel adds the chunks' sums in a tree (256 B of workgroup memory a term).
  */
 
+import { fold } from './lib/fold.ts';
 import { type ElementType, elementwise, type Kernel, kernel, type UniformType, WORKGROUP } from './lib/kernel.ts';
 
-/** Threads of pass 1 to aim for: fills a large GPU, and leaves each enough rows to be worth its start. */
-const TARGET_THREADS = 32768;
+/** Threads of pass 1 to aim for: fills a large GPU; on a few CPU cores, little is left for pass 2. */
+const TARGET_THREADS = { gpu: 32768, software: 2048 } as const;
 
-export function columnChunks(rows: number, channels: number): number {
-  return Math.max(1, Math.min(Math.ceil(rows / 8), Math.floor(TARGET_THREADS / channels)));
+/** Chunks that rows are dealt to; at most as many as there are rows, and each with some rows to be worth its start. */
+export function columnChunks(rows: number, channels: number, software: boolean): number {
+  const threads = TARGET_THREADS[software ? 'software' : 'gpu'];
+  return Math.max(1, Math.min(Math.ceil(rows / 8), Math.floor(threads / channels)));
 }
 
 export interface ColumnTerms {
@@ -70,12 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
   ${each((t) => `tree${t}[local] = sum${t};`)}
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) {
-      ${each((t) => `tree${t}[local] += tree${t}[local + half];`)}
-    }
-  }
+  ${fold(each((t) => `tree${t}[local] += tree${t}[other];`))}
   if (local == 0u && channel < u.channels) {
     ${each((t) => `total${t}[channel] = tree${t}[0];`)}
   }

@@ -6,6 +6,7 @@
  * the second and third time from cache.
  */
 
+import { fold, SUM } from './lib/fold.ts';
 import { type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
 
 /** WGSL `rowSum(local, value)`: the sum of `value` over a row's lanes, the same in each of them, in a fixed order. */
@@ -17,10 +18,7 @@ fn rowSum(local: u32, value: f32) -> f32 {
   let lane = local % ${lanes}u;
   workgroupBarrier();
   tree[local] = value;
-  for (var half = ${lanes / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (lane < half) { tree[local] += tree[local + half]; }
-  }
+  ${fold(SUM, { threads: lanes, lane: 'lane' })}
   workgroupBarrier();
   return tree[local - lane];
 }`;

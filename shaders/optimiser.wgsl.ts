@@ -1,12 +1,7 @@
 /** The optimiser over flat chunks of parameters: global gradient norm, clip factor, AdamW. */
 
+import { fold, SUM } from './lib/fold.ts';
 import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
-
-const TREE = `
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) { tree[local] += tree[local + half]; }
-  }`;
 
 /** `partials`[first + workgroup] = Σ g² of a strided part. 256 B of workgroup memory. The first launch writes, later ones add to the list. */
 export function squaresKernel(isFirst: boolean): Kernel {
@@ -17,7 +12,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum = 0.0;
   for (var i = group.x * ${WORKGROUP}u + local; i < u.count; i += groups.x * ${WORKGROUP}u) { sum += gradients[i] * gradients[i]; }
   tree[local] = sum;
-  ${TREE}
+  ${fold(SUM)}
   if (local == 0u) { partials[u.first + group.x] = tree[0]; }
 }`;
   const partials = { partials: 'f32' } as const;
@@ -40,7 +35,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
   var sum = 0.0;
   for (var i = local; i < u.count; i += ${WORKGROUP}u) { sum += partials[i]; }
   tree[local] = sum;
-  ${TREE}
+  ${fold(SUM)}
   if (local == 0u) {
     norm[0] = sqrt(tree[0]);
     norm[1] = min(1.0, u.clip / (norm[0] + 1e-6));

@@ -3,6 +3,7 @@
  * one workgroup over the patches: sums of fixed order.
  */
 
+import { fold, SUM } from './lib/fold.ts';
 import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
 import { NO_ROW } from './lib/rows.ts';
 
@@ -11,10 +12,7 @@ var<workgroup> tree: array<f32, ${WORKGROUP}>;
 fn total(local: u32, value: f32) -> f32 {
   workgroupBarrier();
   tree[local] = value;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) { tree[local] += tree[local + half]; }
-  }
+  ${fold(SUM)}
   workgroupBarrier();
   return tree[0];
 }`;

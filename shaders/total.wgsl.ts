@@ -1,5 +1,6 @@
 /** The sum of all elements, in a fixed order: strided partial sums, then one workgroup's tree. 256 B of workgroup memory. */
 
+import { fold, SUM } from './lib/fold.ts';
 import { type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
 
 /** `partials`[workgroup] = Σ x over a strided part, times `factor`. One workgroup gives the whole sum. */
@@ -11,10 +12,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum = 0.0;
   for (var i = group.x * ${WORKGROUP}u + local; i < u.count; i += groups.x * ${WORKGROUP}u) { sum += x[i]; }
   tree[local] = sum;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (local < half) { tree[local] += tree[local + half]; }
-  }
+  ${fold(SUM)}
   if (local == 0u) { y[group.x] = u.factor * tree[0]; }
 }`;
   return kernel({

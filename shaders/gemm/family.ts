@@ -2,15 +2,16 @@
  * The GEMM family: every dense product of the network in two forms, whatever micro-kernel runs it.
  *
  * Product: y[m, n] = epilogue(Σ_tap Σ_k a[rowOf(m, tap), k] · w(tap, k, n)), row m of y being a row, a voxel or a child of one.
+ *   Where addressing has several phases (children, batches), each is such a product over its own share of the taps.
  *   The weight's address is base + tap · strideTap + k · strideInner + n · strideColumn modulo 2³²: strides may run
  *   backwards, so that input gradients are the same kernel over the transposed, mirrored weight.
- * Weight gradient: dW(tap, k, n) = Σ_m a[rowOf(m, tap), k] · d[m, n], cut into `splits` ranges of rows whose partial sums
+ * Weight gradient: dW(tap, k, n) = Σ_m a[rowOf(m, tap), k] · d[m, n] (with batches d's row is of the tap's matrix), cut into `splits` ranges of rows whose partial sums
  *   [splits, taps, K, N] a second pass adds in order: deterministic without atomics.
  */
 
 import type { UniformType } from '../lib/kernel.ts';
 import { gelu } from '../lib/math.ts';
-import { type Addressing, rowOf } from '../lib/rows.ts';
+import { type Addressing, looksAround, rowOf } from '../lib/rows.ts';
 
 /** What distinguishes one product kernel from another, besides the micro-kernel. */
 export interface ProductVariant {
@@ -22,6 +23,11 @@ export interface ProductVariant {
   readonly residual: boolean;
   /** Column n of row m goes to child n / perChild of voxel m: the transposed convolution of stride 2. */
   readonly scatter: boolean;
+  /**
+   * a has one more channel, K, which is 1 wherever the row is present: what a bias ahead of the map adds, also at borders.
+   * For addressing that looks around.
+   */
+  readonly constant: boolean;
 }
 
 export const PRODUCT_UNIFORMS = {
@@ -42,7 +48,7 @@ export function productReads(v: ProductVariant): Record<string, 'f32' | 'u32'> {
     weight: 'f32',
     ...(v.bias ? { bias: 'f32' as const } : {}),
     ...(v.residual ? { residual: 'f32' as const } : {}),
-    ...(v.addressing === 'neighbours' ? { neighbours: 'u32' as const } : {}),
+    ...(looksAround(v.addressing) ? { neighbours: 'u32' as const } : {}),
   };
 }
 
@@ -50,18 +56,35 @@ export function productWrites(v: ProductVariant): Record<string, 'f32'> {
   return { y: 'f32', ...(v.gelu ? { pre: 'f32' as const } : {}) };
 }
 
-/** WGSL shared by every product kernel: `rowOf`, `weightAt` and `store(m, n, sum)`, the epilogue. */
+/**
+ * The composed kernel's place 3 − φ − 2τ on each axis, for child φ and the voxel at φ + τ − 1: see `ops/up-conv3.ts`.
+ * A bit of φ or τ moves it by 16, 4 or 1.
+ */
+const windowOf = `
+fn spread(bits: u32) -> u32 { return (bits >> 2u) * 16u + ((bits >> 1u) & 1u) * 4u + (bits & 1u); }
+fn windowOf(tap: u32) -> u32 { return 63u - spread(tap >> 3u) - 2u * spread(tap & 7u); }`;
+
+/** WGSL shared by every product kernel: `rowOf`, `weightAt` and `store(phase, m, n, sum)`, the epilogue. */
 export function productLibrary(v: ProductVariant): string {
+  const isCorners = v.addressing === 'corners';
+  const place = isCorners
+    ? 'childOf(m, phase) * u.columns + n'
+    : v.addressing === 'batches'
+      ? '(phase * u.rows + m) * u.columns + n'
+      : v.scatter
+        ? 'childOf(m, n / u.perChild) * u.perChild + n % u.perChild'
+        : 'm * u.columns + n';
   return `
 ${rowOf(v.addressing)}
-${v.scatter ? rowOf('children', 'childOf') : ''}
+${v.scatter || isCorners ? rowOf('children', 'childOf') : ''}
+${isCorners ? windowOf : ''}
 ${v.gelu ? gelu : ''}
 fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
-  return u.base + tap * u.strideTap + k * u.strideInner + n * u.strideColumn;
+  return u.base + ${isCorners ? 'windowOf(tap)' : 'tap'} * u.strideTap + k * u.strideInner + n * u.strideColumn;
 }
-fn store(m: u32, n: u32, sum: f32) {
+fn store(phase: u32, m: u32, n: u32, sum: f32) {
   var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'n'}]` : ''};
-  let at = ${v.scatter ? 'childOf(m, n / u.perChild) * u.perChild + n % u.perChild' : 'm * u.columns + n'};
+  let at = ${place};
   ${v.gelu ? 'pre[at] = value; value = gelu(value);' : ''}
   y[at] = value${v.residual ? ' + residual[at]' : ''};
 }`;
@@ -81,5 +104,11 @@ export const WEIGHT_GRADIENT_UNIFORMS = {
 } as const satisfies Record<string, UniformType>;
 
 export function weightGradientReads(v: WeightGradientVariant): Record<string, 'f32' | 'u32'> {
-  return { a: 'f32', d: 'f32', ...(v.addressing === 'neighbours' ? { neighbours: 'u32' as const } : {}) };
+  return { a: 'f32', d: 'f32', ...(looksAround(v.addressing) ? { neighbours: 'u32' as const } : {}) };
+}
+
+/** WGSL `rowOf` and `rowOfD(m, tap)`, the row of d that meets it. */
+export function weightGradientLibrary(v: WeightGradientVariant): string {
+  return `${rowOf(v.addressing)}
+${rowOf(v.addressing === 'batches' ? 'batches' : 'rows', 'rowOfD')}`;
 }

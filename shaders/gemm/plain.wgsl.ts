@@ -5,7 +5,7 @@
  */
 
 import { elementwise, type Kernel, kernel, wgsl } from '../lib/kernel.ts';
-import { NO_ROW, rowOf, TAPS } from '../lib/rows.ts';
+import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
 import {
   PRODUCT_UNIFORMS,
   type ProductVariant,
@@ -14,20 +14,24 @@ import {
   productWrites,
   WEIGHT_GRADIENT_UNIFORMS,
   type WeightGradientVariant,
+  weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
 
 const FOUR = [0, 1, 2, 3] as const;
 const four = (line: (i: number) => string, separator = '\n') => FOUR.map(line).join(separator);
 
-/** Launch: a thread for each 4 × 4 tile of y, columns fastest; `count` tiles. */
+/** Launch: a thread for each 4 × 4 tile of y, columns fastest, then rows, then phases; `count` tiles. */
 export function plainProductKernel(variant: ProductVariant, vec4: boolean): Kernel {
+  const taps = TAPS[variant.addressing] / PHASES[variant.addressing];
   const body = wgsl`
   let across = (u.columns + 3u) / 4u;
-  let m = (i / across) * 4u;
+  let down = (u.rows + 3u) / 4u;
+  let phase = i / (across * down);
+  let m = ((i / across) % down) * 4u;
   let n = (i % across) * 4u;
   ${four((r) => `var sum${r} = vec4f(0.0);`)}
-  for (var tap = 0u; tap < ${TAPS[variant.addressing]}u; tap++) {
+  for (var tap = phase * ${taps}u; tap < (phase + 1u) * ${taps}u; tap++) {
     ${four((r) => `let row${r} = rowOf(min(m + ${r}u, u.rows - 1u), tap);`)}
     #if ${vec4}
     for (var k = 0u; k < u.inner; k += 4u) {
@@ -41,10 +45,18 @@ export function plainProductKernel(variant: ProductVariant, vec4: boolean): Kern
       ${four((r) => `sum${r} += select(a[select(row${r}, 0u, row${r} == ${NO_ROW}) * u.inner + k], 0.0, row${r} == ${NO_ROW}) * w;`)}
     }
     #endif
+    #if ${variant.constant}
+    #if ${vec4}
+    let one = weight[weightAt(tap, u.inner, n) / 4u];
+    #else
+    let one = vec4f(${four((c) => `weight[weightAt(tap, u.inner, min(n + ${c}u, u.columns - 1u))]`, ', ')});
+    #endif
+    ${four((r) => `sum${r} += select(one, vec4f(0.0), row${r} == ${NO_ROW});`)}
+    #endif
   }
   ${four(
     (r) => `if (m + ${r}u < u.rows) {
-    ${four((c) => `if (n + ${c}u < u.columns) { store(m + ${r}u, n + ${c}u, sum${r}[${c}]); }`)}
+    ${four((c) => `if (n + ${c}u < u.columns) { store(phase, m + ${r}u, n + ${c}u, sum${r}[${c}]); }`)}
   }`,
   )}`;
   const reads = productReads(variant);
@@ -73,7 +85,7 @@ export function plainWeightGradientKernel(variant: WeightGradientVariant): Kerne
   for (var m = split * u.rowsPerSplit; m < end; m++) {
     let row = rowOf(m, tap);
     if (row == ${NO_ROW}) { continue; }
-    let dy = vec4f(${four((c) => `d[m * u.columns + min(n + ${c}u, u.columns - 1u)]`, ', ')});
+    let dy = vec4f(${four((c) => `d[rowOfD(m, tap) * u.columns + min(n + ${c}u, u.columns - 1u)]`, ', ')});
     ${four((r) => `sum${r} += a[row * u.inner + min(k + ${r}u, u.inner - 1u)] * dy;`)}
   }
   let out = ((split * ${taps}u + tap) * u.inner + k) * u.columns + n;
@@ -88,7 +100,7 @@ export function plainWeightGradientKernel(variant: WeightGradientVariant): Kerne
     reads: weightGradientReads(variant),
     writes: { partials: 'f32' },
     uniforms: { count: 'u32', ...WEIGHT_GRADIENT_UNIFORMS },
-    code: rowOf(variant.addressing) + elementwise(body),
+    code: weightGradientLibrary(variant) + elementwise(body),
   });
 }
 

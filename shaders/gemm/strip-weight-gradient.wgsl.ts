@@ -1,15 +1,21 @@
 /**
  * The weight gradient's micro-kernel for software adapters with subgroups. Lanes are input channels (`vectors` of them), a tile is
- * those × `columns` output channels × the three dz taps of one (dx, dy). The contraction runs over strips of `length` rows along z,
- * whose length + 2 values of a serve all three taps; d is one lane-parallel load of (row, column) pairs, handed out by broadcasts.
+ * those × `columns` output channels × the dz taps of one (dx, dy): three, or four on the finer grid. The contraction runs over strips
+ * of `length` rows along z, whose values of a serve all those taps (`strip-form.ts`); d is one lane-parallel load of (row, column) pairs, handed out by broadcasts.
  * Row addresses are made lane-parallel for a subgroup's worth of strips at once, then shuffled. Each subgroup sums one of `splits`
  * ranges of strips into its partial buffer; `weightGradientFinish` adds them in order. No workgroup memory.
  */
 
 import { type Kernel, kernel } from '../lib/kernel.ts';
-import { NO_ROW, rowOf, TAPS } from '../lib/rows.ts';
-import { WEIGHT_GRADIENT_UNIFORMS, type WeightGradientVariant, weightGradientReads } from './family.ts';
+import { looksAround, NO_ROW, TAPS } from '../lib/rows.ts';
+import {
+  WEIGHT_GRADIENT_UNIFORMS,
+  type WeightGradientVariant,
+  weightGradientLibrary,
+  weightGradientReads,
+} from './family.ts';
 import { SUBGROUPS_A_WORKGROUP } from './strip.wgsl.ts';
+import { stripForm, stripRows } from './strip-form.ts';
 
 export interface StripGradientTile {
   readonly lanes: number;
@@ -23,7 +29,7 @@ const lines = (n: number, line: (i: number) => string) => range(n).map(line).joi
 
 /** Taps that one tile works on. */
 export function tapsOfTile(variant: WeightGradientVariant): number {
-  return variant.addressing === 'neighbours' ? 3 : 1;
+  return looksAround(variant.addressing) ? stripForm(variant.addressing).weights : 1;
 }
 
 /** Launch: a subgroup for each (split, tap group, channel tile) along x, column tiles along y. `rowsPerSplit` is a multiple of length · lanes. */
@@ -31,7 +37,9 @@ export function stripWeightGradientKernel(variant: WeightGradientVariant, tile: 
   const { lanes, vectors, length, columns } = tile;
   const taps = TAPS[variant.addressing];
   const group = tapsOfTile(variant);
-  const isStrip = group === 3;
+  const isStrip = looksAround(variant.addressing);
+  const form = stripForm(variant.addressing);
+  const own = form.step * length;
   const loads = Math.ceil((length * columns) / lanes);
   const from = (i: number, n: number) => {
     const entry = i * columns + n;
@@ -49,17 +57,17 @@ export function stripWeightGradientKernel(variant: WeightGradientVariant, tile: 
       .join('\n  ');
   const addresses = isStrip
     ? `let mine = min(chunk + lane * ${length}u, M - ${length}u);
-    let before = rowOf(mine, tap); let own = rowOf(mine, tap + 1u); let after = rowOf(mine + ${length - 1}u, tap + 2u);`
+    ${stripRows(form, length, 'mine', 'tap')}`
     : '';
   const rows = isStrip
     ? `let beforeRow = subgroupShuffle(before, j); let ownRow = subgroupShuffle(own, j); let afterRow = subgroupShuffle(after, j);
       let noBefore = beforeRow == ${NO_ROW}; let noOwn = ownRow == ${NO_ROW}; let noAfter = afterRow == ${NO_ROW};
-      let row0 = select(beforeRow, 0u, noBefore) * K; let row${length + 1} = select(afterRow, 0u, noAfter) * K;
-      ${lines(length, (i) => `let row${i + 1} = (select(ownRow, 0u, noOwn) + ${i}u) * K;`)}`
+      let row0 = select(beforeRow, 0u, noBefore) * K; let row${own + 1} = select(afterRow, 0u, noAfter) * K;
+      ${lines(own, (i) => `let row${i + 1} = (select(ownRow, 0u, noOwn) + ${i}u) * K;`)}`
     : lines(length, (i) => `let row${i} = rowOf(min(m + ${i}u, M - 1u), tap) * K;`);
-  const absent = (i: number) => (i === 0 ? 'noBefore' : i === length + 1 ? 'noAfter' : 'noOwn');
+  const absent = (i: number) => (i === 0 ? 'noBefore' : i === own + 1 ? 'noAfter' : 'noOwn');
   const values = lines(vectors, (v) =>
-    range(length + group - 1)
+    range(isStrip ? own + 2 : length)
       .map((i) =>
         isStrip
           ? `let a${v}_${i} = select(a[row${i} + k${v}], 0.0, ${absent(i)});`
@@ -72,7 +80,7 @@ export function stripWeightGradientKernel(variant: WeightGradientVariant, tile: 
       range(vectors).map(
         (v) =>
           `sum${t}_${v}_${n} += ${range(length)
-            .map((i) => `a${v}_${i + t} * s${i}`)
+            .map((i) => `a${v}_${form.step * i + t} * s${i}`)
             .join(' + ')};`,
       ),
     );
@@ -80,7 +88,7 @@ export function stripWeightGradientKernel(variant: WeightGradientVariant, tile: 
       .map((i) => `let s${i} = ${from(i, n)};`)
       .join(' ')} ${updates.join(' ')} }`;
   });
-  const code = `${rowOf(variant.addressing)}
+  const code = `${weightGradientLibrary(variant)}
 @compute @workgroup_size(${SUBGROUPS_A_WORKGROUP * lanes})
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32, @builtin(subgroup_invocation_id) lane: u32) {
   let M = u.rows; let N = u.columns; let K = u.inner; // a uniform read is a full load on SwiftShader: once each
@@ -91,6 +99,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let k = (unit % tiles % across) * ${vectors * lanes}u + lane;
   let tap = (unit % tiles / across) * ${group}u;
   let n0 = workgroup.y * ${columns}u;
+  let firstD = rowOfD(0u, tap) * N;
   ${lines(vectors, (v) => `let k${v} = min(k + ${v * lanes}u, K - 1u);`)}
   ${lines(loads, (g) => {
     const entry = `(lane + ${g * lanes}u)`;
@@ -106,7 +115,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     for (var j = 0u; j < strips; j++) {
       let m = chunk + j * ${length}u;
       ${rows}
-      ${lines(loads, (g) => `let d${g} = select(0.0, d[min(m * N + place${g}, M * N - 1u)], m + ahead${g} < M && ahead${g} < ${length}u);`)}
+      ${lines(loads, (g) => `let d${g} = select(0.0, d[firstD + min(m * N + place${g}, M * N - 1u)], m + ahead${g} < M && ahead${g} < ${length}u);`)}
       ${values}
       ${products}
     }

@@ -3,8 +3,9 @@
  * is dearer still. Lanes are rows.
  *
  * Neighbours (3³): a lane owns `strips` strips of `length` voxels along z. For each (dx, dy) and input channel it loads the
- * strip's length + 2 values and uses them for the three dz taps, which halves the loads of a. Other addressings: strips
- * of one row, `unroll` input channels at a time.
+ * strip's length + 2 values and uses them for the three dz taps, which halves the loads of a. Corners likewise, the same values
+ * serving both taps of both children along z; windows load 2 · length + 2 values for four taps. Other addressings: strips of one
+ * row, `unroll` input channels at a time.
  * Weights: with subgroups, one lane-parallel load holds (tap, column) or (channel, column) pairs, handed out by broadcasts
  * from constant lanes; without, each lane loads each weight.
  *
@@ -14,18 +15,19 @@
  */
 
 import { type Kernel, kernel } from '../lib/kernel.ts';
-import { NO_ROW, TAPS } from '../lib/rows.ts';
+import { looksAround, NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
 import { PRODUCT_UNIFORMS, type ProductVariant, productLibrary, productReads, productWrites } from './family.ts';
+import { type StripForm, stripForm, stripRows } from './strip-form.ts';
 
 export interface StripTile {
   /** Lanes of a subgroup; `subgroups` says whether to use its operations. */
   readonly lanes: number;
   readonly subgroups: boolean;
   readonly strips: number;
-  /** Voxels of a strip, which divide the brick's edge; 1 unless addressing neighbours. */
+  /** Voxels of a strip, which divide the brick's edge; 1 unless addressing looks around. */
   readonly length: number;
   readonly columns: number;
-  /** Input channels a step, where not addressing neighbours. */
+  /** Input channels a step, where addressing does not look around. */
   readonly unroll: number;
   /** Four input channels in one load: needs unroll 4 and K divisible by 4. */
   readonly vec4: boolean;
@@ -36,13 +38,15 @@ export const SUBGROUPS_A_WORKGROUP = 4;
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 const lines = (n: number, line: (i: number) => string) => range(n).map(line).join('\n    ');
 
-/** Launch: x and z fold the row tiles, y counts column tiles. */
+/** Launch: x and z fold the row tiles, y counts column tiles, then phases: with corners pairs of children along z. */
 export function stripProductKernel(variant: ProductVariant, tile: StripTile): Kernel {
   const { lanes, subgroups, strips, length, columns } = tile;
-  const isStrip = variant.addressing === 'neighbours';
-  const shared = isStrip ? 3 : tile.unroll; // weights of a column in one step: dz taps, or channels
+  const { addressing } = variant;
+  const isStrip = looksAround(addressing);
+  const form: StripForm = stripForm(addressing);
+  const shared = isStrip ? form.weights : tile.unroll; // weights of a column in one step: dz taps, or channels
   const loads = Math.ceil((shared * columns) / lanes); // lane-parallel loads that hold them
-  const rowsOfLane = strips * length;
+  const rowsOfLane = strips * length * form.children; // of results
   // Entry (d, n) of the step's weights: lane (d · columns + n) mod lanes of load (d · columns + n) / lanes.
   const weight = (d: number, n: number) => {
     const entry = d * columns + n;
@@ -64,9 +68,9 @@ export function stripProductKernel(variant: ProductVariant, tile: StripTile): Ke
           ? `let w${g} = weight[at + place${g}];`
           : `let w${g} = select(0.0, weight[at + select(0u, place${g}, k + channel${g} < K)], k + channel${g} < K);`,
       );
-  const addresses = lines(strips, (s) => (isStrip ? stripAddresses(s, length) : rowAddress(s)));
+  const addresses = lines(strips, (s) => (isStrip ? stripAddresses(s, length, form) : rowAddress(s)));
   const values = lines(strips, (s) => {
-    if (isStrip) return stripValues(s, length);
+    if (isStrip) return stripValues(s, length, form, variant.constant);
     if (tile.vec4) {
       const parts = ['x', 'y', 'z', 'w'].map((part, d) => `let a${s}_${d} = q${s}.${part};`).join(' ');
       return `let q${s} = select(a[(base${s} + k) / 4u], vec4f(0.0), gone${s}); ${parts}`;
@@ -79,10 +83,11 @@ export function stripProductKernel(variant: ProductVariant, tile: StripTile): Ke
   });
   const products = lines(columns, (n) => {
     const terms = (row: number) => {
-      const [s, i] = [Math.floor(row / length), row % length];
-      return range(shared)
-        .map((d) => `a${s}_${isStrip ? i + d : d} * v${d}`)
-        .join(' + ');
+      const child = row % form.children;
+      const place = Math.floor(row / form.children);
+      const s = Math.floor(place / length);
+      const pairs = isStrip ? form.terms(place % length, child) : range(shared).map((d) => [d, d] as const);
+      return pairs.map(([value, d]) => `a${s}_${value} * v${d}`).join(' + ');
     };
     return `{ ${range(shared)
       .map((d) => `let v${d} = ${weight(d, n)};`)
@@ -90,6 +95,16 @@ export function stripProductKernel(variant: ProductVariant, tile: StripTile): Ke
       .map((row) => `sum${row}_${n} += ${terms(row)};`)
       .join(' ')} }`;
   });
+  const taps = TAPS[addressing] / PHASES[addressing];
+  const [tapLoop, weightBase] =
+    addressing === 'corners'
+      ? [
+          // Voxels τ of the pair's first child, two along z at a time; their weights begin at the place of z = 0.
+          'for (var tap = 16u * pair; tap < 16u * pair + 8u; tap += 2u)',
+          '(windowOf(tap) - 3u)',
+        ]
+      : [`for (var tap = pair * ${taps}u; tap < (pair + 1u) * ${taps}u; tap += ${isStrip ? form.weights : 1}u)`, 'tap'];
+  const channels = variant.constant ? 'K + 1u' : 'K';
   const code = `${productLibrary(variant)}
 @compute @workgroup_size(${SUBGROUPS_A_WORKGROUP * lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32${
@@ -101,7 +116,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   ${subgroups ? '' : `let lane = local % ${lanes}u;`}
   let subgroup = (group.z * groups.x + group.x) * ${SUBGROUPS_A_WORKGROUP}u + local / ${lanes}u;
   let m0 = (subgroup * ${strips * lanes}u + lane) * ${length}u; // strip s begins ${lanes * length} · s rows further on
-  let n0 = group.y * ${columns}u;
+  let tilesAcross = (N + ${columns - 1}u) / ${columns}u;
+  let pair = group.y / tilesAcross; // a phase, or two with corners
+  let n0 = (group.y % tilesAcross) * ${columns}u;
   ${weightPlaces}
   ${lines(strips, (s) => `let first${s} = min(m0 + ${s * lanes * length}u, M - ${length}u);`)}
   ${lines(rowsOfLane, (row) =>
@@ -109,10 +126,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       .map((n) => `var sum${row}_${n} = 0.0;`)
       .join(' '),
   )}
-  for (var tap = 0u; tap < ${TAPS[variant.addressing]}u; tap += ${isStrip ? 3 : 1}u) {
+  let channels = ${channels};
+  ${tapLoop} {
     ${addresses}
-    var at = u.base + tap * strideTap;
-    for (var k = 0u; k < K; k += ${isStrip ? 1 : shared}u) {
+    var at = u.base + ${weightBase} * strideTap;
+    for (var k = 0u; k < channels; k += ${isStrip ? 1 : shared}u) {
     ${weightLoads}
     ${values}
     ${products}
@@ -128,8 +146,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let across = min(${columns}u, N - n0);
   let down = min(${rowsOfLane}u, M); // M > 0: a bound that no compiler unrolls
   for (var row = 0u; row < down; row++) {
-    let m = m0 + (row / ${length}u) * ${lanes * length}u + row % ${length}u;
-    if (m < M) { for (var n = 0u; n < across; n++) { store(m, n0 + n, results[row * ${columns}u + n]); } }
+    let place = row / ${form.children}u;
+    let m = m0 + (place / ${length}u) * ${lanes * length}u + place % ${length}u;
+    let phase = pair * ${form.children}u + row % ${form.children}u;
+    if (m < M) { for (var n = 0u; n < across; n++) { store(phase, m, n0 + n, results[row * ${columns}u + n]); } }
   }
 }`;
   return kernel({
@@ -143,20 +163,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   });
 }
 
-/** Element offsets of a strip's voxel before it (dz = −1 at its start), its own, and the one after (dz = +1 at its end). */
-function stripAddresses(s: number, length: number): string {
-  return `let before${s} = rowOf(first${s}, tap); let own${s} = rowOf(first${s}, tap + 1u); let after${s} = rowOf(first${s} + ${length - 1}u, tap + 2u);
+/** Element offsets of a strip's values: one before its own, its own, one after. */
+function stripAddresses(s: number, length: number, form: StripForm): string {
+  return `${stripRows(form, length, `first${s}`, 'tap', String(s))}
     let noBefore${s} = before${s} == ${NO_ROW}; let noOwn${s} = own${s} == ${NO_ROW}; let noAfter${s} = after${s} == ${NO_ROW};
     let b${s} = select(before${s}, 0u, noBefore${s}) * K; let o${s}_0 = select(own${s}, 0u, noOwn${s}) * K; let f${s} = select(after${s}, 0u, noAfter${s}) * K;
-    ${range(length - 1)
+    ${range(form.step * length - 1)
       .map((i) => `let o${s}_${i + 1} = o${s}_0 + ${i + 1}u * K;`)
       .join(' ')}`;
 }
 
-/** The strip's length + 2 values of channel k. Rows of a strip share their (dx, dy) neighbour's brick, so one test serves them. */
-function stripValues(s: number, length: number): string {
-  const own = range(length).map((i) => `let a${s}_${i + 1} = select(a[o${s}_${i} + k], 0.0, noOwn${s});`);
-  return `let a${s}_0 = select(a[b${s} + k], 0.0, noBefore${s}); ${own.join(' ')} let a${s}_${length + 1} = select(a[f${s} + k], 0.0, noAfter${s});`;
+/** The strip's values of channel k. Its own rows lie in one brick, so one test serves them. */
+function stripValues(s: number, length: number, form: StripForm, constant: boolean): string {
+  const own = form.step * length;
+  const read = (offset: string) =>
+    constant ? `select(a[${offset} + min(k, K - 1u)], 1.0, k == K)` : `a[${offset} + k]`;
+  const values = range(own).map((i) => `let a${s}_${i + 1} = select(${read(`o${s}_${i}`)}, 0.0, noOwn${s});`);
+  return `let a${s}_0 = select(${read(`b${s}`)}, 0.0, noBefore${s}); ${values.join(' ')} let a${s}_${own + 1} = select(${read(`f${s}`)}, 0.0, noAfter${s});`;
 }
 
 function rowAddress(s: number): string {

@@ -7,7 +7,7 @@
  */
 
 import { type Kernel, kernel } from '../lib/kernel.ts';
-import { NO_ROW, rowOf, TAPS } from '../lib/rows.ts';
+import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
 import {
   PRODUCT_UNIFORMS,
   type ProductVariant,
@@ -16,6 +16,7 @@ import {
   productWrites,
   WEIGHT_GRADIENT_UNIFORMS,
   type WeightGradientVariant,
+  weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
 
@@ -81,10 +82,30 @@ function staged(count: number, threads: number, each: string): string {
     }`;
 }
 
-/** Launch: x and z fold the row tiles, y counts column tiles. */
+/** The channel that is 1 where a row is present; the barrier keeps the rows' sources until all have read them. */
+function addConstant(threadColumns: number): string {
+  const vectors = range(threadColumns / 4);
+  const read = (v: number, c: number) => `readOne(tap, n0 + blockColumn * ${threadColumns}u + ${4 * v + c}u)`;
+  return `${vectors
+    .map(
+      (v) =>
+        `let one${v} = vec4f(${range(4)
+          .map((c) => read(v, c))
+          .join(', ')});`,
+    )
+    .join('\n    ')}
+    ${lines(THREAD_ROWS, (r) => {
+      const gone = `sources[blockRow * ${THREAD_ROWS}u + ${r}u] == ${NO_ROW}`;
+      return vectors.map((v) => `sum${r}_${v} += select(one${v}, vec4f(0.0), ${gone});`).join(' ');
+    })}
+    workgroupBarrier();`;
+}
+
+/** Launch: x and z fold the row tiles, y counts column tiles, then phases. */
 export function tileProductKernel(variant: ProductVariant, tile: WorkgroupTile, unitStride: boolean): Kernel {
   const { down, across, depth, threadColumns } = tile;
   const { threads, strideA, strideB, declarations, clear, multiply } = parts(tile);
+  const taps = TAPS[variant.addressing] / PHASES[variant.addressing];
   // Neighbouring threads should read neighbouring addresses: along columns, or along k where the weight is transposed.
   const order = unitStride
     ? `let n4 = e % ${across / 4}u; let step = e / ${across / 4}u;`
@@ -100,14 +121,23 @@ fn readB(tap: u32, k: u32, n: u32) -> f32 {
   let gone = k >= u.inner || n >= u.columns;
   return select(weight[select(weightAt(tap, k, n), 0u, gone)], 0.0, gone);
 }
+${
+  variant.constant
+    ? `fn readOne(tap: u32, n: u32) -> f32 {
+  return select(weight[weightAt(tap, u.inner, min(n, u.columns - 1u))], 0.0, n >= u.columns);
+}`
+    : ''
+}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let m0 = (group.z * groups.x + group.x) * ${down}u;
-  let n0 = group.y * ${across}u;
+  let tilesAcross = (u.columns + ${across - 1}u) / ${across}u;
+  let phase = group.y / tilesAcross;
+  let n0 = (group.y % tilesAcross) * ${across}u;
   let blockRow = local / ${across / threadColumns}u;
   let blockColumn = local % ${across / threadColumns}u;
   ${clear}
-  for (var tap = 0u; tap < ${TAPS[variant.addressing]}u; tap++) {
+  for (var tap = phase * ${taps}u; tap < (phase + 1u) * ${taps}u; tap++) {
     for (var r = local; r < ${down}u; r += ${threads}u) { sources[r] = rowOf(min(m0 + r, u.rows - 1u), tap); }
     workgroupBarrier();
     for (var k0 = 0u; k0 < u.inner; k0 += ${depth}u) {
@@ -127,6 +157,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     ${multiply}
     workgroupBarrier();
     }
+    ${variant.constant ? addConstant(threadColumns) : ''}
   }
   let m = m0 + blockRow * ${THREAD_ROWS}u;
   let n = n0 + blockColumn * ${threadColumns}u;
@@ -134,7 +165,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     range(threadColumns)
       .map(
         (c) =>
-          `if (m + ${r}u < u.rows && n + ${c}u < u.columns) { store(m + ${r}u, n + ${c}u, sum${r}_${c >> 2}[${c & 3}]); }`,
+          `if (m + ${r}u < u.rows && n + ${c}u < u.columns) { store(phase, m + ${r}u, n + ${c}u, sum${r}_${c >> 2}[${c & 3}]); }`,
       )
       .join('\n    '),
   )}
@@ -154,16 +185,16 @@ export function tileWeightGradientKernel(variant: WeightGradientVariant, tile: W
   const { down, across, depth, threadColumns } = tile;
   const { threads, strideA, strideB, declarations, clear, multiply } = parts(tile);
   const taps = TAPS[variant.addressing];
-  const code = `${rowOf(variant.addressing)}
+  const code = `${weightGradientLibrary(variant)}
 ${declarations}
 var<workgroup> sources: array<u32, ${depth}>;
 fn readA(source: u32, k: u32) -> f32 {
   let gone = source == ${NO_ROW} || k >= u.inner;
   return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
 }
-fn readD(m: u32, end: u32, n: u32) -> f32 {
+fn readD(m: u32, end: u32, n: u32, tap: u32) -> f32 {
   let gone = m >= end || n >= u.columns;
-  return select(d[select(m * u.columns + n, 0u, gone)], 0.0, gone);
+  return select(d[select(rowOfD(m, tap) * u.columns + n, 0u, gone)], 0.0, gone);
 }
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -187,7 +218,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
       (across * depth) / 4,
       threads,
       `let n4 = e % ${across / 4}u; let step = e / ${across / 4}u; let n = n0 + 4u * n4; let m = m0 + step;
-      tileB[step * ${strideB}u + n4] = vec4f(readD(m, end, n), readD(m, end, n + 1u), readD(m, end, n + 2u), readD(m, end, n + 3u));`,
+      tileB[step * ${strideB}u + n4] = vec4f(readD(m, end, n, tap), readD(m, end, n + 1u, tap), readD(m, end, n + 2u, tap), readD(m, end, n + 3u, tap));`,
     )}
     workgroupBarrier();
     ${multiply}

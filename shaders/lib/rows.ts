@@ -5,16 +5,46 @@
  * so with s = log2(edge) a row's low 3s bits are its voxel and the rest its brick.
  */
 
-/** How taps address rows: itself (1 tap); its 27 neighbours through the brick table; its 8 children on the grid twice as fine. */
-export type Addressing = 'rows' | 'neighbours' | 'children';
+/**
+ * How taps address rows: itself (1 tap); its 27 neighbours through the brick table; its 8 children on the grid twice as fine; for
+ * each child the 8 voxels whose corner it lies in; the 4³ voxels of the finer grid around it; the same row of 64 matrices.
+ */
+export type Addressing = 'rows' | 'neighbours' | 'children' | 'corners' | 'windows' | 'batches';
 
-export const TAPS: Record<Addressing, number> = { rows: 1, neighbours: 27, children: 8 };
+export const TAPS: Record<Addressing, number> = {
+  rows: 1,
+  neighbours: 27,
+  children: 8,
+  corners: 64,
+  windows: 64,
+  batches: 64,
+};
+
+/** Independent products in one launch, which share the taps out among them: one for each child, one for each matrix. */
+export const PHASES: Record<Addressing, number> = {
+  rows: 1,
+  neighbours: 1,
+  children: 1,
+  corners: 8,
+  windows: 1,
+  batches: 64,
+};
+
+/** Addressing that looks across bricks' faces, and so reads the brick table. */
+export function looksAround(addressing: Addressing): boolean {
+  return addressing === 'neighbours' || addressing === 'corners' || addressing === 'windows';
+}
 
 export const NO_ROW = '0xffffffffu';
 
 /**
- * WGSL `rowOf(row, tap)`: the input row, or NO_ROW where no brick is present. Needs the uniform `edgeLog2` and, for
- * neighbours, the binding `neighbours`. Taps count z fastest: tap = (dx+1)·9 + (dy+1)·3 + (dz+1), or (dx·2 + dy)·2 + dz.
+ * WGSL `rowOf(row, tap)`: the input row, or NO_ROW where no brick is present. Needs the uniform `edgeLog2` and, to look
+ * around, the binding `neighbours`. Taps count z fastest, an axis being
+ * - neighbours: d + 1 of the voxel at d ∈ {−1, 0, 1};
+ * - children: the child's place φ ∈ {0, 1};
+ * - corners: 8 · φ + τ of child φ and the voxel at φ + τ − 1, τ ∈ {0, 1};
+ * - windows: d + 1 of the finer voxel at d ∈ {−1 … 2} from the first child;
+ * - batches: the matrix, of u.rows rows.
  */
 export function rowOf(addressing: Addressing, name = 'rowOf'): string {
   if (addressing === 'rows') return `fn ${name}(row: u32, tap: u32) -> u32 { return row; }`;
@@ -30,20 +60,37 @@ fn ${name}(row: u32, tap: u32) -> u32 {
   return ((row >> (3u * s)) << (3u * fine)) + (x << (2u * fine)) + (y << fine) + z;
 }`;
   }
-  return `
+  if (addressing === 'batches') return `fn ${name}(row: u32, tap: u32) -> u32 { return tap * u.rows + row; }`;
+  const places = {
+    neighbours: ['x + tap / 9u', 'y + (tap / 3u) % 3u', 'z + tap % 3u', 's'],
+    corners: [
+      'x + ((tap >> 5u) & 1u) + ((tap >> 2u) & 1u)',
+      'y + ((tap >> 4u) & 1u) + ((tap >> 1u) & 1u)',
+      'z + ((tap >> 3u) & 1u) + (tap & 1u)',
+      's',
+    ],
+    windows: ['2u * x + (tap >> 4u)', '2u * y + ((tap >> 2u) & 3u)', '2u * z + (tap & 3u)', 's + 1u'],
+  }[addressing];
+  return `${VOXEL_AT}
 fn ${name}(row: u32, tap: u32) -> u32 {
   let s = u.edgeLog2;
+  let side = (1u << s) - 1u;
+  let x = (row >> (2u * s)) & side;
+  let y = (row >> s) & side;
+  let z = row & side;
+  return voxelAt(row >> (3u * s), ${places.join(', ')});
+}`;
+}
+
+/** The row at brick coordinates plus one (so that −1 is 0), on a grid of bricks of edge 2^s, in this brick or one beside it. */
+const VOXEL_AT = `
+fn voxelAt(brick: u32, x: u32, y: u32, z: u32, s: u32) -> u32 {
   let edge = 1u << s;
-  // Coordinates plus one, so that −1 is 0: the brick's interior is 1..edge.
-  let x = ((row >> (2u * s)) & (edge - 1u)) + tap / 9u;
-  let y = ((row >> s) & (edge - 1u)) + (tap / 3u) % 3u;
-  let z = (row & (edge - 1u)) + tap % 3u;
   // 0, 1, 2: the brick before, this one, the brick after.
   let bx = (x + edge - 1u) >> s;
   let by = (y + edge - 1u) >> s;
   let bz = (z + edge - 1u) >> s;
-  let slot = neighbours[(row >> (3u * s)) * 27u + bx * 9u + by * 3u + bz];
+  let slot = neighbours[brick * 27u + bx * 9u + by * 3u + bz];
   let voxel = (((x - 1u) & (edge - 1u)) << (2u * s)) + (((y - 1u) & (edge - 1u)) << s) + ((z - 1u) & (edge - 1u));
   return select((slot << (3u * s)) + voxel, ${NO_ROW}, slot == ${NO_ROW});
 }`;
-}

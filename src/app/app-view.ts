@@ -1,6 +1,6 @@
 /** The frame of the page: name, pages, what the engine is doing, drop anywhere, the promise at the foot. */
 
-import { html, nothing, svg, type TemplateResult } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import { filesFromDrop } from '../data/browser-files.ts';
 import { PAGES } from './navigation.ts';
 import { remember, remembered } from './remember.ts';
@@ -12,7 +12,7 @@ import './runs-view.ts';
 import './scans-view.ts';
 import './train-view.ts';
 
-type Theme = 'light' | 'dark';
+const DARK = '(prefers-color-scheme: dark)';
 
 class AppView extends View {
   protected override readonly watched = [navigation, session, scans];
@@ -21,7 +21,8 @@ class AppView extends View {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    applyTheme(remembered().theme);
+    this.#applyTheme();
+    matchMedia(DARK).addEventListener('change', () => this.#applyTheme());
     addEventListener('dragenter', (event) => this.#drag(event, 1));
     addEventListener('dragleave', (event) => this.#drag(event, -1));
     addEventListener('dragover', (event) => event.preventDefault());
@@ -37,7 +38,7 @@ class AppView extends View {
     const { page } = navigation;
     return html`
       <header class="bar">
-        <a class="brand" href="#scans" aria-label="HySparK, scans">${logo()}<span>HySparK</span></a>
+        <a class="brand" href="#scans" aria-label="HySparK, scans"><img src="./icon.svg" alt="" width="22" height="22" /><span>HySparK</span></a>
         <nav aria-label="Pages">
           ${PAGES.map(
             ({ name, label }) => html`
@@ -83,12 +84,13 @@ class AppView extends View {
   }
 
   #toggleTheme(): void {
-    const dark = document.documentElement.dataset.theme
-      ? document.documentElement.dataset.theme === 'dark'
-      : matchMedia('(prefers-color-scheme: dark)').matches;
-    const theme: Theme = dark ? 'light' : 'dark';
-    remember({ theme });
-    applyTheme(theme);
+    remember({ theme: document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark' });
+    this.#applyTheme();
+  }
+
+  /** The system's choice until the person has made one. Curves are drawn with colours of the theme, so they are told. */
+  #applyTheme(): void {
+    document.documentElement.dataset.theme = remembered().theme ?? (matchMedia(DARK).matches ? 'dark' : 'light');
     dispatchEvent(new Event('themechange'));
   }
 
@@ -124,25 +126,8 @@ function pageOf(page: string): TemplateResult {
   }
 }
 
-function applyTheme(theme: Theme | undefined): void {
-  if (theme) document.documentElement.dataset.theme = theme;
-}
-
 function short(name: string): string {
   return name.length > 32 ? `${name.slice(0, 31)}…` : name;
-}
-
-/** Patches, some of them hidden. */
-function logo() {
-  const hidden = [1, 3, 4, 8];
-  return html`<svg viewBox="0 0 18 18" width="20" height="20" aria-hidden="true">
-    ${Array.from({ length: 9 }, (_, i) => i).map((i) => square(i, hidden.includes(i)))}
-  </svg>`;
-}
-
-function square(i: number, hidden: boolean) {
-  const [x, y] = [(i % 3) * 6 + 0.5, Math.floor(i / 3) * 6 + 0.5];
-  return svg`<rect x=${x} y=${y} width="5" height="5" rx="1" class=${hidden ? 'hidden-patch' : 'seen-patch'}></rect>`;
 }
 
 function themeIcon() {

@@ -28,28 +28,39 @@ class DeviceView extends View {
         <h1>This device</h1>
         ${this.#headline(adapter, deviceProblem)}
         <div class="device-grid">
-          <div class="card">
-            <h2>What was found</h2>
-            <ul class="findings">
-              ${adapter ? html`<li class=${adapter.class === 'gpu' ? 'yes' : 'weak'}><b>Adapter</b><span>${adapter.name}</span></li>` : deviceProblem ? html`<li class="no"><b>Adapter</b><span>None answered</span></li>` : nothing}
-              ${(this.#findings ?? []).map(({ name, state, text }) => html`<li class=${state}><b>${name}</b><span>${text}</span></li>`)}
-            </ul>
+          <div class="column">
+            <div class="card">
+              <h2>What was found</h2>
+              <ul class="findings">
+                ${this.#adapterLine(adapter, deviceProblem)}
+                ${(this.#findings ?? []).map(({ name, state, text }) => html`<li class=${state}><b>${name}</b><span>${text}</span></li>`)}
+              </ul>
+            </div>
+            ${adapter ? this.#details(adapter) : nothing}
           </div>
-          <div class="card">
-            <h2>What would run</h2>
-            ${adapter ? this.#runs() : html`<p class="muted">Looking at scans and at stored runs works without a GPU. Training needs one: any with WebGPU and, for the smallest network, a few hundred megabytes of memory.</p>`}
+          <div class="column">
+            <div class="card">
+              <h2>What would run</h2>
+              ${adapter ? this.#runs() : html`<p class="muted">Looking at scans and at stored runs works without a GPU. Training needs one: any with WebGPU and, for the smallest network, some 100 MiB of memory.</p>`}
+            </div>
+            ${deviceProblem || adapter?.class !== 'gpu' ? this.#advice() : nothing}
           </div>
-          ${adapter ? this.#details(adapter) : nothing} ${deviceProblem || adapter?.class !== 'gpu' ? this.#advice() : nothing}
         </div>
       </section>
     `;
+  }
+
+  #adapterLine(adapter: AdapterReport | undefined, problem: string | undefined) {
+    if (adapter)
+      return html`<li class=${adapter.class === 'gpu' ? 'yes' : 'weak'}><b>Adapter</b><span>${adapter.name}</span></li>`;
+    return problem ? html`<li class="no"><b>Adapter</b><span>None answered</span></li>` : nothing;
   }
 
   #headline(adapter: AdapterReport | undefined, problem: string | undefined) {
     if (problem) {
       return html`
         <p class="message bad" role="alert">
-          <span>${problem}</span><span class="spring"></span><button @click=${() => session.open()}>Look again</button>
+          <span>${problem}</span><button @click=${() => session.open()}>Look again</button>
         </p>
       `;
     }

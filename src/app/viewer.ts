@@ -192,7 +192,7 @@ class Viewer extends View {
     if (!volume) return '';
     const [x, y, z] = this.#at;
     const [nx, ny] = volume.shape;
-    return `${x}, ${y}, ${z}: ${volume.hu[x + nx * (y + ny * z)]} HU`;
+    return `${x + 1}, ${y + 1}, ${z + 1}: ${volume.hu[x + nx * (y + ny * z)]} HU`;
   }
 
   #setRange(range: readonly [number, number]): void {

@@ -66,7 +66,7 @@ export function caseName(c: KernelCase): string {
 }
 
 /** Gives the op under test a gradient to go back with. */
-const seed = defineOp({
+export const seed = defineOp({
   name: 'seed',
   infer: (_: { y: Tensor }, __: Tensor) => [1],
   forward(recorder, _, __, y) {

@@ -24,6 +24,8 @@ describe('masks', () => {
     expect(visibleCount(216, 0.75)).toBe(54);
     expect(visibleCount(27, 0.75)).toBe(7);
     expect(visibleCount(216, 0)).toBe(216);
+    expect(visibleCount(8, 0.6875)).toBe(2); // 2.5
+    expect(visibleCount(27, 0.5)).toBe(14); // 13.5
   });
 
   test.each([

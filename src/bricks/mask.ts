@@ -4,12 +4,14 @@ import { HysparkError } from '../errors.ts';
 import { Random } from '../random.ts';
 
 /**
- * How many of `cells` bricks stay visible at a mask ratio: round(cells · (1 − ratio)).
+ * How many of `cells` bricks stay visible at a mask ratio: round(cells · (1 − ratio)), halves to even as the reference's Python does.
  * Throws unless at least one is visible and one hidden; a ratio of 0 (no mask) shows all.
  */
 export function visibleCount(cells: number, ratio: number): number {
   if (ratio === 0) return cells;
-  const visible = Math.round(cells * (1 - ratio));
+  const exact = cells * (1 - ratio);
+  const down = Math.floor(exact);
+  const visible = exact - down === 0.5 ? down + (down % 2) : Math.round(exact);
   if (!(ratio > 0 && ratio < 1) || visible < 1 || visible >= cells) {
     throw new HysparkError('bad-argument', {
       doing: `Mask ratio for ${cells} patches`,

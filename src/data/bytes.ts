@@ -15,7 +15,7 @@ const LARGEST_GZIP_RATIO = 1032;
 const LARGEST_TAIL = 1 << 20;
 
 /** Whether the first two bytes are those of gzip. */
-export async function isGzip(blob: Blob): Promise<boolean> {
+async function isGzip(blob: Blob): Promise<boolean> {
   const start = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
   return start[0] === 0x1f && start[1] === 0x8b;
 }

@@ -34,7 +34,7 @@ export function foregroundBox(voxels: Float32Array, [nx, ny, nz]: Triple): Box |
 }
 
 /** Sizes of `box`. */
-export function boxShape(box: Box): Triple {
+function boxShape(box: Box): Triple {
   return perAxis((k) => box.end[k]! - box.start[k]!);
 }
 

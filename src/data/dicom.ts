@@ -21,6 +21,9 @@ export const DCM2NIIX_ARGUMENTS = ['-b', 'n', '-z', 'n', '-f', '%s'] as const;
 /** A conversion that takes longer has lost its way. */
 export const DICOM_DEADLINE_MS = 300_000;
 
+/** dcm2niix has the memory of 32-bit WebAssembly for the files and for what it makes of them. */
+const LARGEST_SERIES_BYTES = 1.5 * 2 ** 30;
+
 const READING = 'reading a DICOM series';
 
 /**
@@ -47,6 +50,15 @@ export async function readDicomSeries(files: readonly InputFile[], convert: Dico
 
 /** Reads every file and leaves out the bad ones, those of another kind of image, and doubles. */
 async function checkFiles(files: readonly InputFile[]) {
+  const total = files.reduce((sum, { blob }) => sum + blob.size, 0);
+  if (total > LARGEST_SERIES_BYTES) {
+    throw new HysparkError('unsupported', {
+      doing: READING,
+      got: `a series of ${(total / 2 ** 30).toFixed(1)} GiB`,
+      need: 'at most 1.5 GiB',
+      advice: 'Convert it to NIfTI with another program',
+    });
+  }
   const good: NamedBytes[] = [];
   const infos: DicomInfo[] = [];
   const defects = new Map<string, number>();

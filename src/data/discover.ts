@@ -23,6 +23,8 @@ export interface Discovery {
 
 /** As much of a DICOM file as holds its series id, save in odd cases. */
 const DICOM_HEAD_BYTES = 128 << 10;
+/** Neither a list of scans nor the header of a DICOM file is larger. */
+const LARGEST_TEXT_BYTES = 64 << 20;
 /** Files looked into at the same time. */
 const AT_ONCE = 16;
 /** Endings that are surely neither NIfTI nor DICOM: not opened. */
@@ -95,6 +97,10 @@ async function readLists(files: readonly FoundFile[], open: Open, setAside: SetA
   const lists: DatasetList[] = [];
   for (const file of files) {
     if (baseName(file.path).toLowerCase() !== 'dataset.json') continue;
+    if (file.size > LARGEST_TEXT_BYTES) {
+      setAside.push({ path: file.path, reason: 'Too large for a list of scans.' });
+      continue;
+    }
     try {
       lists.push(parseDatasetJson(file.path, await (await open(file.handle)).text()));
     } catch (error) {
@@ -117,7 +123,7 @@ async function groupSeries(files: readonly FoundFile[], open: Open, setAside: Se
   await inParallel(files, AT_ONCE, async (file) => {
     const blob = await open(file.handle);
     let info = parseDicom(new Uint8Array(await blob.slice(0, DICOM_HEAD_BYTES).arrayBuffer()));
-    if (info?.seriesUid === '' && file.size > DICOM_HEAD_BYTES) {
+    if (info?.seriesUid === '' && file.size > DICOM_HEAD_BYTES && file.size < LARGEST_TEXT_BYTES) {
       info = parseDicom(new Uint8Array(await blob.arrayBuffer()));
     }
     if (!info || (info.seriesUid === '' && info.rows === 0 && !info.transferSyntax.endsWith('.1.99'))) {

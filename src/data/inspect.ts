@@ -67,7 +67,7 @@ export async function inspect(
   return { scans, setAside, ignored: found.ignored, summary };
 }
 
-export function summarise(audits: readonly Audit[]): InspectionSummary {
+function summarise(audits: readonly Audit[]): InspectionSummary {
   const spread = (values: number[]): readonly [number, number, number] => {
     const sorted = values.sort((a, b) => a - b);
     return [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!];

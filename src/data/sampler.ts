@@ -14,7 +14,7 @@ export interface Cursor {
 export const START: Cursor = { epoch: 0, scan: 0, crop: 0 };
 
 /** The order in which epoch `epoch` visits `count` scans. */
-export function epochOrder(seed: number, epoch: number, count: number): Uint32Array {
+function epochOrder(seed: number, epoch: number, count: number): Uint32Array {
   return Random.of(seed, 'order', epoch).permutation(count);
 }
 

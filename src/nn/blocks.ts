@@ -2,11 +2,12 @@
 
 import type { BrickTable } from '../bricks/table.ts';
 import { attention } from '../ops/attention.ts';
+import { composingPays } from '../ops/up-conv3.ts';
 import type { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import type { Declarations } from './declare.ts';
 import { kaimingNormal, truncatedNormal, xavierUniform, zeros } from './initialisers.ts';
-import { BatchNormReLU, Conv3, DepthwiseConv3, LayerNorm, Linear, TransposedConv2 } from './layers.ts';
+import { applyComposed, BatchNormReLU, Conv3, DepthwiseConv3, LayerNorm, Linear, TransposedConv2 } from './layers.ts';
 
 /** MedNeXt block: depthwise 3³, norm, expand, GELU, project, plus its input. */
 export class MedNeXtBlock {
@@ -83,9 +84,11 @@ export class ConvPair {
     this.norm2 = new BatchNormReLU(declare, `${name}.norm2`, columns);
   }
 
-  apply(tape: Tape, x: Tensor, table: BrickTable, training: boolean): Tensor {
+  /** @param up a transposed convolution to come first, composed with the first convolution. */
+  apply(tape: Tape, x: Tensor, table: BrickTable, training: boolean, up?: TransposedConv2): Tensor {
     return tape.recomputable(() => {
-      const once = this.norm1.apply(tape, this.conv1.apply(tape, x, table), training);
+      const first = up ? applyComposed(tape, up, this.conv1, x, table) : this.conv1.apply(tape, x, table);
+      const once = this.norm1.apply(tape, first, training);
       return this.norm2.apply(tape, this.conv2.apply(tape, once, table), training);
     });
   }
@@ -96,7 +99,12 @@ export class UpBlock {
   private readonly up: TransposedConv2;
   private readonly pair: ConvPair;
 
-  constructor(declare: Declarations, name: string, inner: number, columns: number) {
+  constructor(
+    declare: Declarations,
+    name: string,
+    private readonly inner: number,
+    private readonly columns: number,
+  ) {
     // PyTorch counts the fan out of a transposed convolution's (in, out, 2, 2, 2) as in · 8.
     this.up = new TransposedConv2(declare, `${name}.up`, inner, inner, {
       weight: kaimingNormal(8 * inner),
@@ -105,7 +113,11 @@ export class UpBlock {
     this.pair = new ConvPair(declare, name, inner, columns);
   }
 
-  apply(tape: Tape, x: Tensor, table: BrickTable, training: boolean): Tensor {
+  /** @param composed whether `up` and the first convolution run as one map; unless given, where that is less work. */
+  apply(tape: Tape, x: Tensor, table: BrickTable, training: boolean, composed?: boolean): Tensor {
+    const { inner, columns } = this;
+    const isLess = composingPays({ inner, middle: inner, columns, rows: x.rows });
+    if (composed ?? isLess) return this.pair.apply(tape, x, table, training, this.up);
     return this.pair.apply(tape, this.up.apply(tape, x), table, training);
   }
 }

@@ -7,6 +7,7 @@ import { depthwiseConv3 } from '../ops/depthwise-conv3.ts';
 import { layerNorm } from '../ops/layer-norm.ts';
 import { type LinearAttributes, linear } from '../ops/linear.ts';
 import { transposedConv2 } from '../ops/transposed-conv2.ts';
+import { upConv3 } from '../ops/up-conv3.ts';
 import type { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import type { Declarations } from './declare.ts';
@@ -63,6 +64,12 @@ export class Conv3 {
   apply(tape: Tape, x: Tensor, table: BrickTable): Tensor {
     return conv3(tape, { x, weight: this.weight, bias: this.bias }, table);
   }
+}
+
+/** `up`, then `conv`, as one map. */
+export function applyComposed(tape: Tape, up: TransposedConv2, conv: Conv3, x: Tensor, table: BrickTable): Tensor {
+  const { weight, bias } = conv;
+  return upConv3(tape, { x, upWeight: up.weight, upBias: up.bias, weight, bias }, table);
 }
 
 /** Depthwise 3³ convolution over bricks. */

@@ -3,6 +3,7 @@
 
 import { program } from 'commander';
 import { HysparkError } from '../errors.ts';
+import { demoCommand } from './commands/demo.ts';
 import { devicesCommand } from './commands/devices.ts';
 import { exportCommand } from './commands/export.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -19,6 +20,7 @@ program
   .addCommand(reconstructCommand())
   .addCommand(exportCommand())
   .addCommand(devicesCommand())
+  .addCommand(demoCommand())
   .addCommand(inspectCommand())
   .addCommand(sampleCommand());
 

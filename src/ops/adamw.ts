@@ -13,8 +13,8 @@ import type { FlatChunk, Variables } from '../tape/variables.ts';
 import { perElement } from './shapes.ts';
 
 /**
- * Puts each parameter's gradient where the optimiser finds it. A gradient that nothing else reads is written there by its own
- * kernel; any other is copied.
+ * Puts each parameter's gradient where the optimiser finds it. A gradient is written there by its own kernel where that is
+ * possible, and copied where it is shared with another parameter or read while another gradient is written.
  * @param keep input [1] for gradient accumulation, 0 in the first micro-batch of a step, then 1: gradients are added up.
  */
 export function keepGradients(
@@ -23,17 +23,20 @@ export function keepGradients(
   variables: Variables,
   keep?: Tensor,
 ): void {
-  const read = new Set<Tensor>();
+  // A launch may not read and write one buffer: what reads a gradient must not write another into the same chunks.
+  const finals = new Set(gradients.values());
+  const clashing = new Set<Tensor>();
   for (const { kernel, tensors } of tape.dispatches) {
+    if (!tensors.some((tensor, i) => kernel.bindings[i]!.access !== 'read' && finals.has(tensor))) continue;
     tensors.forEach((tensor, i) => {
-      if (kernel.bindings[i]!.access === 'read') read.add(tensor);
+      if (kernel.bindings[i]!.access === 'read') clashing.add(tensor);
     });
   }
   for (const [parameter, gradient] of gradients) {
     const home = variables.gradientOf(parameter);
     if (keep) {
       tape.dispatch(accumulateKernel(), { x: gradient, keep, total: home }, perElement(home.size));
-    } else if (gradient.home || read.has(gradient)) {
+    } else if (gradient.home || clashing.has(gradient)) {
       tape.dispatch(scaleKernel(), { x: gradient, y: home }, perElement(home.size, { factor: 1 }));
     } else {
       gradient.home = home;

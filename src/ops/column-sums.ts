@@ -22,13 +22,25 @@ export function recordColumnSums(
   uniforms: Readonly<Record<string, number>> = {},
 ): Tensor[] {
   const { rows, channels, shape = [channels] } = size;
-  const chunks = columnChunks(rows, channels);
+  const chunks = columnChunks(rows, channels, recorder.target.class !== 'gpu');
   const partials = recorder.tensor('partials', [terms.terms.length, chunks, channels]);
   const launch = perElement(chunks * channels, { rows, channels, ...uniforms });
   recorder.dispatch(columnPartialsKernel(terms), { ...bind, partials }, launch);
-  const totals = terms.terms.map((_, t) => recorder.tensor(`sum${t}`, shape));
+  return recordColumnFinish(recorder, partials, terms.terms.length, chunks, channels, shape);
+}
+
+/** Adds up partial sums [terms, chunks, channels] in order: a tensor of `shape` for each term. */
+export function recordColumnFinish(
+  recorder: Recorder,
+  partials: Tensor,
+  terms: number,
+  chunks: number,
+  channels: number,
+  shape: Shape,
+): Tensor[] {
+  const totals = Array.from({ length: terms }, (_, t) => recorder.tensor(`sum${t}`, shape));
   recorder.dispatch(
-    columnFinishKernel(totals.length),
+    columnFinishKernel(terms),
     { partials, ...Object.fromEntries(totals.map((total, t) => [`total${t}`, total])) },
     { uniforms: { channels, chunks }, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) },
   );

@@ -1,10 +1,11 @@
 /** Depthwise 3³ convolution over bricks, zero padding 1: each channel by itself; absent bricks read as zero. */
 
-import { depthwiseKernel, depthwiseWeightTerms } from '../../shaders/depthwise.wgsl.ts';
+import { columnChunks } from '../../shaders/column-sums.wgsl.ts';
+import { depthwiseKernel, depthwiseWeightKernel } from '../../shaders/depthwise.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, needShape } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
-import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
+import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
 export type DepthwiseConv3Inputs = {
@@ -27,31 +28,40 @@ export const depthwiseConv3 = defineOp({
   },
 
   forward(recorder, { x, weight, bias }, table, y) {
-    const edgeLog2 = Math.log2(edgeOn('depthwiseConv3', 'x', x, table));
-    const launch = { ...perElement(x.size, { channels: x.channels, edgeLog2 }), flops: 54 * x.size };
-    recorder.dispatch(depthwiseKernel(false), { x, weight, bias, neighbours: table.neighbours, y }, launch);
+    const { length, launch } = strips(x, edgeOn('depthwiseConv3', 'x', x, table));
+    recorder.dispatch(depthwiseKernel(false, length), { x, weight, bias, neighbours: table.neighbours, y }, launch);
   },
 
   backward(recorder, { inputs: { x, weight }, attributes: table, dy, needs }) {
-    const edgeLog2 = Math.log2(edgeOn('depthwiseConv3', 'x', x, table));
+    const edge = edgeOn('depthwiseConv3', 'x', x, table);
+    const { length, launch } = strips(x, edge);
     const { channels } = x;
     const { neighbours } = table;
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = recorder.tensor('dx', x.shape);
-      const launch = { ...perElement(x.size, { channels, edgeLog2 }), flops: 54 * x.size };
-      recorder.dispatch(depthwiseKernel(true), { x: dy, weight, neighbours, y: dx }, launch);
+      recorder.dispatch(depthwiseKernel(true, length), { x: dy, weight, neighbours, y: dx }, launch);
     }
-    const size = { rows: x.rows, channels: 27 * channels, shape: weight.shape };
-    const dWeight = needs('weight')
-      ? recordColumnSums(recorder, depthwiseWeightTerms(), { x, dy, neighbours }, size, {
-          edgeLog2,
-          width: channels,
-        })[0]
-      : undefined;
+    let dWeight: Tensor | undefined;
+    if (needs('weight')) {
+      const count = x.rows / length;
+      const chunks = columnChunks(count, 9 * channels, recorder.target.class !== 'gpu');
+      const partials = recorder.tensor('partials', [chunks, 27, channels]);
+      const uniforms = { strips: count, chunks, channels, edgeLog2: Math.log2(edge) };
+      const work = { ...perElement(chunks * 9 * channels, uniforms), flops: 54 * x.size };
+      recorder.dispatch(depthwiseWeightKernel(length), { x, dy, neighbours, partials }, work);
+      [dWeight] = recordColumnFinish(recorder, partials, 1, chunks, 27 * channels, weight.shape);
+    }
     const dBias = needs('bias')
       ? recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels })[0]
       : undefined;
     return { x: dx, weight: dWeight, bias: dBias };
   },
 });
+
+/** Strips of up to four voxels along z, and a launch of one thread for each strip and channel. */
+function strips(x: Tensor, edge: number) {
+  const length = Math.min(edge, 4);
+  const launch = perElement(x.size / length, { channels: x.channels, edgeLog2: Math.log2(edge) });
+  return { length, launch: { ...launch, flops: 54 * x.size } };
+}

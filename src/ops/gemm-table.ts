@@ -10,6 +10,7 @@ import {
 } from '../../shaders/gemm/strip-weight-gradient.wgsl.ts';
 import { tileProductKernel, tileWeightGradientKernel, type WorkgroupTile } from '../../shaders/gemm/tile.wgsl.ts';
 import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { looksAround, PHASES } from '../../shaders/lib/rows.ts';
 import { foldWorkgroups, type Target, type Workgroups } from '../tape/op.ts';
 
 export interface ProductShape {
@@ -70,7 +71,7 @@ function workgroupTile(columns: number): WorkgroupTile {
 function tileProduct(variant: ProductVariant, { rows, columns, unitStride }: ProductShape): Choice {
   const tile = workgroupTile(columns);
   const [x, z] = foldWorkgroups(rows, tile.down);
-  const workgroups = [x, Math.ceil(columns / tile.across), z] as const;
+  const workgroups = [x, Math.ceil(columns / tile.across) * PHASES[variant.addressing], z] as const;
   return { kernel: tileProductKernel(variant, tile, unitStride), uniforms: {}, workgroups };
 }
 
@@ -105,7 +106,7 @@ function tileWeightGradient(
 
 function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStride }: ProductShape): Choice {
   const vec4 = unitStride && inner % 4 === 0 && columns % 4 === 0;
-  const count = Math.ceil(rows / 4) * Math.ceil(columns / 4);
+  const count = Math.ceil(rows / 4) * Math.ceil(columns / 4) * PHASES[variant.addressing];
   return {
     kernel: plainProductKernel(variant, vec4),
     uniforms: { count },
@@ -120,15 +121,20 @@ function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStrid
 function stripTile(
   target: Target,
   { addressing }: ProductVariant,
-  { inner, columns, edge }: ProductShape,
+  { rows, inner, columns, edge }: ProductShape,
 ): StripTile | undefined {
   const subgroups = target.class === 'software-subgroups';
   const lanes = subgroups ? target.subgroupSize : 8;
   const wide = lanes >= 8;
-  if (addressing === 'neighbours') {
+  if (looksAround(addressing)) {
     const length = Math.min(edge, 4);
+    if (addressing === 'corners') {
+      const across = subgroups ? cover(columns, wide ? [4, 6, 8, 12] : [4, 6, 12]) : 4;
+      const strips = Math.min(length === 4 ? 1 : length === 2 ? 2 : 4, stripsOf(rows, length * lanes));
+      return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
+    }
     if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1, vec4: false };
-    const across = cover(columns, wide ? [4, 8, 12, 16] : [4, 6, 12, 16]);
+    const across = cover(columns, wide ? [4, 6, 8, 12, 16] : [4, 6, 12, 16]);
     const strips = length === 4 ? (wide && across < 16 ? 1 : 2) : length === 2 && wide ? 2 : 4;
     return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
   }
@@ -136,15 +142,21 @@ function stripTile(
   if (!subgroups) return undefined;
   const across = cover(columns, wide ? [4, 8, 16, 32] : [4, 6, 12, 16, 32]);
   const vec4 = !wide && inner % 4 === 0;
+  const most = wide && across === 32 ? 4 : 8;
   return {
     lanes,
     subgroups,
-    strips: wide && across === 32 ? 4 : 8,
+    strips: addressing === 'batches' ? Math.min(most, stripsOf(rows, lanes)) : most,
     length: 1,
     columns: across,
     unroll: wide ? 1 : 4,
     vec4,
   };
+}
+
+/** Strips that a lane needs for one workgroup to have all rows: the matrices of a batch are small. */
+function stripsOf(rows: number, rowsOfStrips: number): number {
+  return Math.ceil(rows / (rowsOfStrips * SUBGROUPS_A_WORKGROUP));
 }
 
 /** The width among `widths` (ascending) that wastes fewest of `columns`; the largest of equals. */
@@ -156,7 +168,8 @@ function cover(columns: number, widths: readonly number[]): number {
 function stripProduct(variant: ProductVariant, { rows, columns }: ProductShape, tile: StripTile): Choice {
   const rowsOfGroup = tile.strips * tile.length * tile.lanes * SUBGROUPS_A_WORKGROUP;
   const [x, z] = foldWorkgroups(rows, rowsOfGroup);
-  const workgroups = [x, Math.ceil(columns / tile.columns), z] as const;
+  const phases = PHASES[variant.addressing] / (variant.addressing === 'corners' ? 2 : 1); // children in pairs
+  const workgroups = [x, Math.ceil(columns / tile.columns) * phases, z] as const;
   return { kernel: stripProductKernel(variant, tile), uniforms: { count: 0 }, workgroups };
 }
 
@@ -203,7 +216,7 @@ function stripGradientTile(
 ): StripGradientTile {
   const wide = lanes >= 8;
   const needed = Math.ceil(inner / lanes);
-  if (addressing === 'neighbours') {
+  if (looksAround(addressing)) {
     const length = Math.min(edge, 4);
     if (wide) return { lanes, vectors: 1, length, columns: cover(columns, [4, 8, 12, 16]) };
     return { lanes, vectors: needed >= 4 ? 4 : Math.min(needed, 2), length, columns: cover(columns, [4, 6, 8, 12]) };

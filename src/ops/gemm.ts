@@ -24,17 +24,19 @@ export interface Product {
   readonly bias?: Tensor;
   readonly residual?: Tensor;
   readonly neighbours?: Tensor;
-  /** Rows M of the product, its inner size K and its columns N. */
+  /** Rows M of the product (with batches of each), its inner size K and its columns N. */
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
-  /** Edge of a row's brick, where rows are addressed by neighbours or children. */
+  /** Edge of a row's brick, unless rows are addressed directly. */
   readonly edge?: number;
   readonly y: Tensor;
   /** Present when y = gelu(product): receives the product. */
   readonly pre?: Tensor;
   /** Present for the transposed convolution: columns of each child. */
   readonly perChild?: number;
+  /** `a` has one more channel, `inner`, which is 1 wherever a row is present. */
+  readonly constant?: boolean;
 }
 
 /** Records y = epilogue(product). */
@@ -45,6 +47,7 @@ export function recordProduct(recorder: Recorder, p: Product): void {
     bias: p.bias !== undefined,
     residual: p.residual !== undefined,
     scatter: p.perChild !== undefined,
+    constant: p.constant ?? false,
   };
   const { rows, inner, columns } = p;
   const unitStride = p.layout.strideColumn === 1;
@@ -96,7 +99,10 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
     { rows, inner, columns, edge, taps },
   );
   const count = taps * inner * columns;
-  const partials = recorder.tensor('partials', [choice.splits, count]);
+  const { strideTap, strideInner, strideColumn } = w.layout;
+  // One sum in the order of the kernel's is the result itself.
+  const isWhole = choice.splits === 1 && strideColumn === 1 && strideInner === columns && strideTap === inner * columns;
+  const partials = isWhole ? w.dWeight : recorder.tensor('partials', [choice.splits, count]);
   recorder.dispatch(
     choice.kernel,
     { a: w.a, d: w.d, partials, neighbours: w.neighbours },
@@ -114,7 +120,7 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
       flops: 2 * rows * count,
     },
   );
-  const { strideTap, strideInner, strideColumn } = w.layout;
+  if (isWhole) return;
   recorder.dispatch(
     weightGradientFinishKernel(),
     { partials, dWeight: w.dWeight },

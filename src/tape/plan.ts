@@ -180,6 +180,8 @@ export class Plan {
   private readonly mirror: ArrayBuffer;
   private dirty = true;
   private profiler: Profiler | undefined;
+  private encoded: GPUCommandBuffer[] | undefined;
+  private ahead: ReturnType<typeof setTimeout> | undefined;
 
   /** Made by `compile`. */
   constructor(
@@ -223,8 +225,20 @@ export class Plan {
       gpu.queue.writeBuffer(this.place(first).buffer, 0, this.mirror);
       this.dirty = false;
     }
-    this.segments.forEach((segment, index) => {
-      const encoder = gpu.createCommandEncoder();
+    for (const commands of this.encoded ?? this.encode()) this.device.submit(commands);
+    this.encoded = undefined;
+    const reports = this.readback.collect();
+    // The next step's commands do not depend on its inputs: record them while the GPU works on this one.
+    this.ahead = setTimeout(() => {
+      this.encoded ??= this.encode();
+    }, 0);
+    return reports;
+  }
+
+  /** Records the commands of one step; inputs are uploaded when it is submitted. */
+  private encode(): GPUCommandBuffer[] {
+    return this.segments.map((segment, index) => {
+      const encoder = this.device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
       let pipeline: GPUComputePipeline | undefined;
       for (const launch of segment) {
@@ -237,9 +251,8 @@ export class Plan {
       }
       pass.end();
       if (index === this.segments.length - 1) this.readback.encode(encoder, this.place);
-      this.device.submit(encoder.finish());
+      return encoder.finish();
     });
-    return this.readback.collect();
   }
 
   /** Runs one step with a timestamp around each launch. Needs the feature `timestamp-query`. Nanoseconds a launch. */
@@ -282,6 +295,8 @@ export class Plan {
   }
 
   destroy(): void {
+    clearTimeout(this.ahead);
+    this.encoded = undefined;
     for (const buffer of this.buffers) buffer.destroy();
     this.readback.destroy();
     this.profiler?.destroy();

@@ -15,7 +15,7 @@ import type { OpCases, Sample, Values } from './op-cases.ts';
 const USUAL = { forward: 1e-5, backward: 1e-5 };
 
 /** Hands a given dy to the op under test: its forward is 0, its backward is dy. */
-const probe = defineOp({
+export const probe = defineOp({
   name: 'probe',
   infer: (_: { y: Tensor }, __: Tensor) => [1],
   forward(recorder, _, __, y) {

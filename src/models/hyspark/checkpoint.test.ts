@@ -41,12 +41,12 @@ beforeAll(async () => {
 /** A state dict in memory. */
 type State = Map<string, HostTensor>;
 async function held(sources: ReturnType<typeof exportStateDict>): Promise<State> {
-  const state: State = new Map();
-  for (const [key, source] of sources) {
+  // all at once: the device answers one after the other, but is asked only once
+  const entries = [...sources].map(async ([key, source]): Promise<[string, HostTensor]> => {
     const data = viewAs(source.dtype, await loadBytes(source, String(key)));
-    state.set(String(key), { dtype: source.dtype, shape: source.shape, data });
-  }
-  return state;
+    return [String(key), { dtype: source.dtype, shape: source.shape, data }];
+  });
+  return new Map(await Promise.all(entries));
 }
 const full = async (model: HySparK) => held(exportStateDict(model, RUN));
 

@@ -44,6 +44,18 @@ export interface GraphOptions {
   readonly batch: number;
   /** Batch norm takes the batch's statistics and moves the running ones; otherwise it uses the running ones. */
   readonly training: boolean;
+  readonly savings?: Savings;
+}
+
+/** Exact shortcuts, equal to the plain path up to rounding. Left out, each is taken where it pays. */
+export interface Savings {
+  /** The decoder's transposed convolutions composed with the convolutions that follow them. */
+  readonly upConv?: boolean;
+}
+
+/** Every shortcut, or none. */
+export function allSavings(on: boolean): Required<Savings> {
+  return { upConv: on };
 }
 
 /** Mask tokens: normal 0.02 cut at one deviation. */
@@ -83,7 +95,7 @@ export class HySparK {
   }
 
   /** Records the whole forward pass, inputs included. */
-  graph(tape: Tape, { batch, training }: GraphOptions): HySparKGraph {
+  graph(tape: Tape, { batch, training, savings = {} }: GraphOptions): HySparKGraph {
     const { grid, config } = this;
     const visible = brickTable(tape, 'visible', grid, batch, visibleCount(grid.cells, config.maskRatio));
     const all = brickTable(tape, 'all', grid, batch, grid.cells);
@@ -103,7 +115,7 @@ export class HySparK {
         });
         fused.push(y);
       }
-      y = tape.scope(`decoder${n}`, () => up.apply(tape, y, all, training));
+      y = tape.scope(`decoder${n}`, () => up.apply(tape, y, all, training, savings.upConv));
       decoded.push(y);
     });
     const reconstruction = tape.scope('reconstruct', () => this.reconstruct.apply(tape, y));

@@ -24,7 +24,7 @@ export function inspectCommand(): Command {
 }
 
 /** The audit table as text. */
-export function formatInspection({ scans, setAside, ignored, summary }: Inspection): string {
+function formatInspection({ scans, setAside, ignored, summary }: Inspection): string {
   const rows = scans.map(scanRow);
   const head = ['scan', 'shape', 'spacing mm', 'axes', 'size mm', 'HU 1% 50% 99%', 'type', 'notes'];
   const lines = rows.length > 0 ? alignColumns([head, ...rows]) : [];

@@ -1,11 +1,13 @@
 /**
- * `npm run golden -- [DIR] [SET…] [--adapter NAME] [--json]`: compares the engine with golden data and prints a row for each set and
- * group. Exit status 1 when a row fails or a set cannot be read.
+ * `npm run golden -- [DIR] [SET…] [--adapter NAME] [--savings on|off] [--json]`: compares the engine with golden data and prints a row
+ * for each set and group; the model's exact shortcuts are all taken, or none, or those that pay. Exit status 1 when a row fails or a
+ * set cannot be read.
  */
 
 import { existsSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Device, openDevice } from '../../gpu/device.ts';
+import { allSavings } from '../../models/hyspark/hyspark.ts';
 import { goldenFolder } from './folder.ts';
 import { type Row, table } from './report.ts';
 import { type ComparePreprocess, runGoldenSet } from './run.ts';
@@ -15,7 +17,7 @@ const DEFAULT_FOLDER = '../shared/golden';
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { adapter: { type: 'string' }, json: { type: 'boolean', default: false } },
+    options: { adapter: { type: 'string' }, savings: { type: 'string' }, json: { type: 'boolean', default: false } },
   });
   const isFolder = positionals[0] !== undefined && existsSync(positionals[0]) && statSync(positionals[0]).isDirectory();
   const [path, names] = isFolder ? [positionals[0]!, positionals.slice(1)] : [DEFAULT_FOLDER, positionals];
@@ -28,13 +30,17 @@ async function main(): Promise<number> {
     opened ??= openDevice({ adapter: values.adapter ?? (process.env.HYSPARK_ADAPTER || undefined) });
     return opened;
   };
+  if (values.savings !== undefined && !['on', 'off'].includes(values.savings)) {
+    throw new Error(`--savings ${values.savings}: give on or off`);
+  }
+  const savings = values.savings === undefined ? undefined : allSavings(values.savings === 'on');
   const preprocess = await preprocessComparison(path);
   const rows: Row[] = [];
   let broken = 0;
   for (const set of names.length > 0 ? names : folder.sets) {
     const start = performance.now();
     try {
-      const found = await runGoldenSet(folder, set, { device, preprocess });
+      const found = await runGoldenSet(folder, set, { device, preprocess, savings });
       rows.push(...found);
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
       if (!values.json) console.log(`${table(found)}\n(${set}: ${seconds} s)\n`);

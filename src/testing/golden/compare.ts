@@ -1,6 +1,6 @@
 /** Errors of a tensor against what golden data knows of it, and the groups in which they are reported. */
 
-import type { Expected, Sampled } from './manifest.ts';
+import type { Checksum, Expected, Sampled } from './manifest.ts';
 
 /** Largest difference / largest magnitude of the expected tensor, over all values or the sampled ones. NaN where sizes differ. */
 export function sampleError(got: Float32Array, expected: Expected): number {
@@ -33,17 +33,29 @@ export function sumError(got: Float32Array, { sum, l2 }: Pick<Sampled, 'sum' | '
   return Math.abs(total(got) - sum) / (Math.sqrt(got.length) * l2 || 1e-30);
 }
 
+/**
+ * What the checksums tell of ‖p − expected‖ / ‖expected‖: by the norm, by the sum, by the first values. Rounding noise moves single
+ * values by whole steps with plain weights, so there the first ones are held against the whole norm; with smooth weights
+ * against the root mean square.
+ */
+export function checksumError(got: Float32Array, { sum, sumsq, first4 }: Checksum, smooth: boolean): number {
+  const l2 = Math.sqrt(sumsq) || 1e-30;
+  const difference = Math.sqrt(first4.reduce((s, v, i) => s + (got[i]! - v) ** 2, 0));
+  const first = smooth ? (difference / l2) * Math.sqrt(got.length / first4.length) : difference / l2;
+  return Math.max(Math.abs(norm(got) - l2) / l2, Math.abs(total(got) - sum) / (Math.sqrt(got.length) * l2), first);
+}
+
 export function largest(values: Float32Array): number {
   return worst(values.length, (i) => values[i]!);
 }
 
-export function norm(values: Float32Array): number {
+function norm(values: Float32Array): number {
   let squares = 0;
   for (const value of values) squares += value * value;
   return Math.sqrt(squares);
 }
 
-export function total(values: Float32Array): number {
+function total(values: Float32Array): number {
   let sum = 0;
   for (const value of values) sum += value;
   return sum;

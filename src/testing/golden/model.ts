@@ -2,10 +2,12 @@
 
 import { type BrickTable, brickTableData, writeBrickTable } from '../../bricks/table.ts';
 import type { Device } from '../../gpu/device.ts';
-import { HySparK, type HySparKGraph } from '../../models/hyspark/hyspark.ts';
+import { HySparK, type HySparKGraph, type Savings } from '../../models/hyspark/hyspark.ts';
 import { fromReference, referenceEntries, referenceShape, toReference } from '../../models/hyspark/reference.ts';
-import { Declarations } from '../../nn/declare.ts';
+import { Declarations, type ParameterSpec } from '../../nn/declare.ts';
 import { adamw, adamwSchedule, gradientNorm, keepGradients } from '../../ops/adamw.ts';
+import { conv3 } from '../../ops/conv3.ts';
+import { densify } from '../../ops/densify.ts';
 import { unpatch } from '../../ops/unpatch.ts';
 import { compile, type Plan } from '../../tape/plan.ts';
 import { Tape } from '../../tape/tape.ts';
@@ -19,7 +21,7 @@ interface Entry {
   readonly key: string;
   readonly shape: Shape;
   readonly tensor?: Tensor;
-  readonly spec?: Parameters<typeof toReference>[0];
+  readonly spec?: ParameterSpec;
 }
 
 /** A feature map among the plan's outputs: on the visible bricks or on all. */
@@ -47,18 +49,27 @@ export class GoldenModel {
     private readonly variables: Variables,
     private readonly model: HySparK,
     declare: Declarations,
+    private readonly savings: Savings | undefined,
   ) {
+    // The fifth densify projection, which the model does not compute: its parameters as constants, beside the model.
+    const fifth = ['maskToken.4', 'densify.4.weight', 'densify.4.bias'].map((name) =>
+      variables.state(name, declare.specs.get(name)!.shape),
+    );
     this.entries = new Map(
       referenceEntries(set.config).map(({ key, name }) => {
         const spec = name === undefined ? undefined : declare.specs.get(name)!;
-        return [key, { key, shape: spec ? referenceShape(key, spec) : [], tensor: spec?.tensor, spec }];
+        const tensor = spec?.tensor ?? fifth.find((constant) => constant.name === name);
+        return [key, { key, shape: spec ? referenceShape(key, spec) : [], tensor, spec }];
       }),
     );
     this.tape = new Tape(device.report);
-    this.graph = model.graph(this.tape, { batch: set.batch, training: true });
+    this.graph = model.graph(this.tape, { batch: set.batch, training: true, savings });
     const { reconstruction, image, visible, loss } = this.graph;
     const restored = unpatch(this.tape, { prediction: reconstruction, image }, { visible });
-    this.activations = named(this.graph, restored);
+    const [token, weight, bias] = fifth as [Tensor, Tensor, Tensor];
+    const dense = densify(this.tape, { x: this.graph.encoder.features[0]!, token }, visible);
+    const densify4 = conv3(this.tape, { x: dense, weight, bias }, this.graph.all);
+    this.activations = named(this.graph, densify4, restored);
     for (const { tensor } of this.activations.values()) this.tape.output(tensor);
     this.tape.report(loss);
     keepGradients(this.tape, this.tape.backward(loss), variables);
@@ -69,11 +80,11 @@ export class GoldenModel {
     adamw(this.tape, chunks, norm, this.schedule, steps && { betas: steps.betas, epsilon: steps.eps });
   }
 
-  static async open(device: Device, set: PretrainSet): Promise<GoldenModel> {
+  static async open(device: Device, set: PretrainSet, savings?: Savings): Promise<GoldenModel> {
     const variables = new Variables(device.limits.maxStorageBufferBindingSize);
     const declare = new Declarations(variables);
     const model = new HySparK(declare, set.config);
-    const golden = new GoldenModel(device, set, variables, model, declare);
+    const golden = new GoldenModel(device, set, variables, model, declare, savings);
     await variables.allocate(device, true);
     declare.initialise(0); // the position table; everything else is filled
     return golden;
@@ -116,7 +127,7 @@ export class GoldenModel {
   /** The loss with running statistics in place of the batch's. */
   async evaluate(): Promise<number> {
     const tape = new Tape(this.device.report);
-    const graph = this.model.graph(tape, { batch: this.set.batch, training: false });
+    const graph = this.model.graph(tape, { batch: this.set.batch, training: false, savings: this.savings });
     tape.report(graph.loss);
     const plan = await compile(this.device, tape, this.variables);
     this.feed(plan, graph, this.set.visible);
@@ -187,8 +198,8 @@ export class GoldenModel {
   }
 }
 
-/** The graph's tensors by the names of the golden data. `densify4` is missing: nothing reads it, so it is never computed. */
-function named(graph: HySparKGraph, restored: Tensor): Map<string, Activation> {
+/** The graph's tensors by the names of the golden data. */
+function named(graph: HySparKGraph, densify4: Tensor, restored: Tensor): Map<string, Activation> {
   const { encoder, densified, fused, decoded, reconstruction, visible, all } = graph;
   const list: [string, Tensor, BrickTable][] = [
     ['input', graph.image, all],
@@ -197,6 +208,7 @@ function named(graph: HySparKGraph, restored: Tensor): Map<string, Activation> {
     ...encoder.features.map((t, s): [string, Tensor, BrickTable] => [`x${s + 1}`, t, visible]),
     ['vit', encoder.tokens, visible],
     ...densified.map((t, n): [string, Tensor, BrickTable] => [`densify${n}`, t, all]),
+    ['densify4', densify4, all],
     ...decoded.map((t, n): [string, Tensor, BrickTable] => [`dec${n}`, t, all]),
     ...fused.map((t, n): [string, Tensor, BrickTable] => [`fuse${n + 1}`, t, all]),
     ['rec', reconstruction, all],

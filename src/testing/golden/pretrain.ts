@@ -1,17 +1,27 @@
 /** Compares the network with one pre-training set of golden data. */
 
 import type { Device } from '../../gpu/device.ts';
-import { activationGroup, gradientGroup, largest, normError, rmsError, sampleError, sumError } from './compare.ts';
+import type { Savings } from '../../models/hyspark/hyspark.ts';
+import {
+  activationGroup,
+  checksumError,
+  gradientGroup,
+  largest,
+  normError,
+  rmsError,
+  sampleError,
+  sumError,
+} from './compare.ts';
 import type { Expected, Pass, PretrainSet } from './manifest.ts';
 import { GoldenModel } from './model.ts';
 import { SetReport } from './report.ts';
 import { compareSteps } from './steps.ts';
 import { CANCELLING, PRETRAIN, RUNNING_STATISTICS } from './tolerances.ts';
 
-/** Runs a set on a device. */
-export async function comparePretrain(device: Device, set: PretrainSet): Promise<SetReport> {
+/** Runs a set on a device. @param savings shortcuts to take or not; otherwise as the model decides. */
+export async function comparePretrain(device: Device, set: PretrainSet, savings?: Savings): Promise<SetReport> {
   const report = new SetReport(set.name);
-  const model = await GoldenModel.open(device, set);
+  const model = await GoldenModel.open(device, set, savings);
   try {
     if (set.lossEval !== undefined) {
       model.fill(false);
@@ -52,12 +62,14 @@ async function comparePass(model: GoldenModel, set: PretrainSet, pass: Pass, smo
     const entry = model.entries.get(key)!;
     const got = entry.tensor ? await model.value(entry) : model.filled(key, entry.shape, smooth)!;
     const group = `${prefix}running statistics`;
-    if ('values' in expected) report.add(group, RUNNING_STATISTICS, sampleError(got, expected), key, got.length);
-    else if ('first4' in expected) {
-      const first = { ...expected, index: [0, 1, 2, 3].slice(0, got.length), value: expected.first4 };
-      report.add(group, RUNNING_STATISTICS, sampleError(got, { ...first, max_abs: largest(got) } as never), key, 4);
-      report.add(group, RUNNING_STATISTICS, normError(got, Math.sqrt(expected.sumsq)), key);
-    }
+    const error = 'first4' in expected ? checksumError(got, expected, true) : sampleError(got, expected);
+    report.add(
+      group,
+      RUNNING_STATISTICS,
+      error,
+      key,
+      'first4' in expected ? 2 + expected.first4.length : counted(expected),
+    );
   }
   await compareGradients(model, set, pass, smooth, report);
 }

@@ -1,6 +1,7 @@
 /** Runs golden sets: each manifest is recognised by what it holds, never by its name. */
 
 import type { Device } from '../../gpu/device.ts';
+import type { Savings } from '../../models/hyspark/hyspark.ts';
 import { type GoldenFolder, type RawPretrain, readPretrainSet } from './manifest.ts';
 import { comparePretrain } from './pretrain.ts';
 import { type Row, SetReport } from './report.ts';
@@ -22,6 +23,8 @@ export interface GoldenOptions {
   /** Opened when the first set needs it. */
   readonly device: () => Promise<Device>;
   readonly preprocess?: ComparePreprocess;
+  /** The model's shortcuts; otherwise as it decides. */
+  readonly savings?: Savings;
 }
 
 /** One set's rows. Throws when the manifest is of no known kind. */
@@ -41,7 +44,7 @@ export async function runGoldenSet(folder: GoldenFolder, set: string, options: G
   }
   if (has('losses', 'config')) return later(set, 'segmentation comes with fine-tuning');
   if (has('config', 'loss', 'grad') && (manifest as RawPretrain).config.mask_ratio !== undefined) {
-    return (await comparePretrain(await options.device(), await readPretrainSet(folder, set))).rows;
+    return (await comparePretrain(await options.device(), await readPretrainSet(folder, set), options.savings)).rows;
   }
   throw new Error(`${set}.json is no golden manifest of a known kind`);
 }

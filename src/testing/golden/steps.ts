@@ -1,10 +1,10 @@
 /** Compares a sequence of AdamW steps: losses, gradient norms, and the parameters after the first and the last step. */
 
-import { norm, total } from './compare.ts';
+import { checksumError } from './compare.ts';
 import type { Checksum, PretrainSet, Steps } from './manifest.ts';
 import type { GoldenModel } from './model.ts';
 import type { SetReport } from './report.ts';
-import { STEPS } from './tolerances.ts';
+import { NEVER_MOVED, STEPS } from './tolerances.ts';
 
 export async function compareSteps(
   model: GoldenModel,
@@ -54,13 +54,14 @@ async function compareParameters(
     }
     if (!entry.spec || key.endsWith('pos_embed')) continue; // a count of passes, and a constant
     const got = entry.tensor ? await model.value(entry) : model.filled(key, entry.shape, smooth)!;
-    const [group, most] = !entry.tensor
-      ? ['never moved', 1e-6]
-      : key.endsWith('running_mean')
-        ? ['running means', tolerance.runningMeans[later]]
-        : key.endsWith('running_var')
-          ? ['running variances', tolerance.parameters[later]]
-          : ['parameters', tolerance.parameters[later]];
+    const [group, most] =
+      entry.tensor !== entry.spec.tensor || !entry.tensor
+        ? ['never moved', NEVER_MOVED]
+        : key.endsWith('running_mean')
+          ? ['running means', tolerance.runningMeans[later]]
+          : key.endsWith('running_var')
+            ? ['running variances', tolerance.parameters[later]]
+            : ['parameters', tolerance.parameters[later]];
     report.add(
       `${prefix} ${group}`,
       most as number,
@@ -69,16 +70,4 @@ async function compareParameters(
       2 + checksum.first4.length,
     );
   }
-}
-
-/**
- * What the checksums tell of ‖p − expected‖ / ‖expected‖: by the norm, by the sum, by the first values. Rounding noise moves single
- * values by whole steps with plain weights, so there the first ones are held against the whole norm; with smooth weights
- * against the root mean square.
- */
-function checksumError(got: Float32Array, { sum, sumsq, first4 }: Checksum, smooth: boolean): number {
-  const l2 = Math.sqrt(sumsq) || 1e-30;
-  const difference = Math.sqrt(first4.reduce((s, v, i) => s + (got[i]! - v) ** 2, 0));
-  const first = smooth ? (difference / l2) * Math.sqrt(got.length / first4.length) : difference / l2;
-  return Math.max(Math.abs(norm(got) - l2) / l2, Math.abs(total(got) - sum) / (Math.sqrt(got.length) * l2), first);
 }

@@ -61,5 +61,8 @@ export const STEPS = {
   plain: { losses: [1e-5, 5e-3], norms: [3e-2, 3e-1], parameters: [5e-2, 3e-1], runningMeans: [1e-5, 3e-1] },
 } as const;
 
+/** Parameters that nothing reads keep the formula's values, but for the rounding of sums. */
+export const NEVER_MOVED = 1e-6;
+
 export const ADAMW = 2e-6;
 export const SCHEDULE = 1e-9;

@@ -12,8 +12,10 @@ export function goldenWeight(key: string, shape: Shape, seed: number): Float32Ar
   if (key.endsWith('pos_embed') || key.endsWith('num_batches_tracked')) return undefined;
   const words = goldenWords(key, seed);
   const fill = (value: (unit: number) => number) => {
+    const values = new Float32Array(sizeOf(shape));
     // unit: 24 bits in [-1, 1), exact in float32
-    return Float32Array.from({ length: sizeOf(shape) }, (_, i) => value(((words(i) >>> 8) - 2 ** 23) * 2 ** -23));
+    for (let i = 0; i < values.length; i++) values[i] = value(((words(i) >>> 8) - 2 ** 23) * 2 ** -23);
+    return values;
   };
   if (key.includes('mask_token')) return fill((unit) => unit * 0.5);
   if (key.endsWith('running_mean')) return fill((unit) => unit * TENTH);

@@ -1,0 +1,135 @@
+/**
+ * Measuring a saving: a map computed in two ways, as the reference does and with fewer operations, in turns in one run. Results and
+ * gradients of both are compared before anything is timed.
+ */
+
+import { BrickGrid } from '../bricks/grid.ts';
+import { allVisible, randomMasks, visibleCount } from '../bricks/mask.ts';
+import { type BrickTable, brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
+import { HysparkError } from '../errors.ts';
+import type { Device } from '../gpu/device.ts';
+import { Random } from '../random.ts';
+import { compile, type Plan } from '../tape/plan.ts';
+import { Tape } from '../tape/tape.ts';
+import type { Shape, Tensor } from '../tape/tensor.ts';
+import { Variables } from '../tape/variables.ts';
+import { seed } from './kernels.ts';
+import type { SavingRow } from './savings.ts';
+import { spread } from './statistics.ts';
+
+/** What a case is recorded with. */
+export interface Setting {
+  readonly tape: Tape;
+  readonly all: BrickTable;
+  readonly visible: BrickTable;
+  parameter(name: string, shape: Shape): Tensor;
+}
+
+export interface SavingCase {
+  readonly name: string;
+  /** Bricks along each axis. */
+  readonly bricks: number;
+  /** Records the map, plainly or saving. Both have the same parameters. */
+  record(setting: Setting, saving: boolean): Tensor;
+}
+
+export const MASK_RATIO = 0.75;
+
+interface Built {
+  readonly plan: Plan;
+  readonly variables: Variables;
+  /** The map and its gradients by name. */
+  readonly results: ReadonlyMap<string, Tensor>;
+}
+
+async function build(device: Device, c: SavingCase, saving: boolean): Promise<Built> {
+  const tape = new Tape(device.report);
+  const variables = new Variables(device.limits.maxStorageBufferBindingSize);
+  const grid = new BrickGrid(c.bricks, c.bricks, c.bricks);
+  const all = brickTable(tape, 'all', grid, 1, grid.cells);
+  const visible = brickTable(tape, 'visible', grid, 1, visibleCount(grid.cells, MASK_RATIO));
+  const parameter = (name: string, shape: Shape) => variables.parameter(name, shape);
+  const y = tape.output(c.record({ tape, all, visible, parameter }, saving));
+  const dy = tape.input('dy', y.shape);
+  const gradients = tape.backward(seed(tape, { y }, dy));
+  const results = new Map([['y', y]]);
+  for (const [{ name }, gradient] of gradients) results.set(`gradient of ${name}`, tape.output(gradient));
+  await variables.allocate(device, false);
+  const plan = await compile(device, tape, variables);
+  writeBrickTable(plan, all, brickTableData(grid, allVisible(1, grid.cells)));
+  writeBrickTable(plan, visible, brickTableData(grid, randomMasks(0, 0, 1, grid.cells, MASK_RATIO)));
+  for (const tensor of variables.parameters) variables.write(tensor, values(tensor));
+  plan.write(dy, values(dy));
+  return { plan, variables, results };
+}
+
+function values(tensor: Tensor): Float32Array {
+  const random = Random.of('bench', tensor.name);
+  return Float32Array.from({ length: tensor.size }, (_, i) => 2 * random.uniform(i) - 1);
+}
+
+/** Both ways must give the same but for rounding: in L2, 10⁻⁵ of the tensor. */
+async function check(c: SavingCase, plain: Built, saving: Built): Promise<void> {
+  for (const [name, tensor] of plain.results) {
+    const other = saving.results.get(name);
+    const [a, b] = [await plain.plan.read(tensor), other && (await saving.plan.read(other))];
+    let [difference, size] = [b?.length === a.length ? 0 : Number.NaN, 0];
+    a.forEach((value, i) => {
+      difference += (value - b![i]!) ** 2;
+      size += value ** 2;
+    });
+    const relative = Math.sqrt(difference / size);
+    if (!(relative <= 1e-5)) {
+      throw new HysparkError('gpu-validation', {
+        doing: `Checking ${c.name}: ${name}`,
+        got: `a relative difference of ${relative}`,
+        need: 'at most 1e-5',
+      });
+    }
+  }
+}
+
+/** Milliseconds of one profiled run, by pass and kernel. */
+async function times(plan: Plan): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  const add = (key: string, ms: number) => found.set(key, (found.get(key) ?? 0) + ms);
+  for (const { dispatch, nanoseconds } of await plan.profile()) {
+    if (dispatch.kernel.id === 'fill') continue;
+    const pass = dispatch.backward ? 'backward' : 'forward';
+    add(pass, nanoseconds / 1e6);
+    add('both', nanoseconds / 1e6);
+    add(`${pass} ${dispatch.kernel.id}`, nanoseconds / 1e6);
+  }
+  return found;
+}
+
+/** Measures one case: both ways in turns, `repeats` times each. With `kernels` also a row for each of the saving way's. */
+export async function benchSaving(
+  device: Device,
+  c: SavingCase,
+  repeats: number,
+  kernels: boolean,
+): Promise<SavingRow[]> {
+  const plain = await build(device, c, false);
+  const saving = await build(device, c, true);
+  try {
+    for (const { plan } of [plain, saving]) await plan.step();
+    await check(c, plain, saving);
+    const measured: [Map<string, number>[], Map<string, number>[]] = [[], []];
+    for (let i = 0; i < repeats; i++) {
+      measured[0].push(await times(plain.plan));
+      measured[1].push(await times(saving.plan));
+    }
+    const passes = ['forward', 'backward', 'both'];
+    const rows = kernels ? [...measured[1][0]!.keys()].filter((key) => !passes.includes(key)) : [];
+    return [...passes, ...rows].map((pass) => {
+      const of = (list: Map<string, number>[]) => spread(list.map((found) => found.get(pass) ?? 0));
+      return { case: c.name, pass, plain: of(measured[0]), saving: of(measured[1]) };
+    });
+  } finally {
+    for (const b of [plain, saving]) {
+      b.plan.destroy();
+      b.variables.destroy();
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { filesFromDrop, filesFromInput } from './browser-files.ts';
+
+/** A stand-in for what browsers give for a dropped file or folder; folders hand out two entries at a time. */
+function entry(path: string, children?: FileSystemEntry[]): FileSystemEntry {
+  const file = new File(['content'], path.slice(path.lastIndexOf('/') + 1));
+  return {
+    isFile: children === undefined,
+    fullPath: path,
+    file: (done: (f: File) => void) => done(file),
+    createReader() {
+      const left = [...(children ?? [])];
+      return { readEntries: (done: (some: FileSystemEntry[]) => void) => done(left.splice(0, 2)) };
+    },
+  } as unknown as FileSystemEntry;
+}
+
+test('dropped files and nested folders, several at once, however many files a folder has', async () => {
+  const slices = Array.from({ length: 7 }, (_, i) => entry(`/scans/ct/${i}.dcm`));
+  const folder = entry('/scans', [entry('/scans/a.nii'), entry('/scans/ct', slices), entry('/scans/empty', [])]);
+  const items = [folder, entry('/b.nii.gz'), null].map((e) => ({ webkitGetAsEntry: () => e }));
+  const files = await filesFromDrop(items as unknown as DataTransferItem[]);
+  expect(files.map(({ path }) => path).sort()).toEqual([
+    'b.nii.gz',
+    'scans/a.nii',
+    ...slices.map((_, i) => `scans/ct/${i}.dcm`),
+  ]);
+  expect(files.every(({ size, handle }) => size === 7 && handle instanceof File)).toBe(true);
+});
+
+test('chosen folders keep their paths', () => {
+  const inFolder = Object.assign(new File(['x'], 'a.nii'), { webkitRelativePath: 'scans/a.nii' });
+  const alone = Object.assign(new File(['x'], 'b.nii'), { webkitRelativePath: '' });
+  expect(filesFromInput([inFolder, alone]).map(({ path }) => path)).toEqual(['scans/a.nii', 'b.nii']);
+});
