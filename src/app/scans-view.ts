@@ -86,8 +86,8 @@ class ScansView extends View {
             ${
               audit
                 ? html`
-                    <span class="facts">${shape(audit.shape)} · ${sizes(audit.spacing, 'mm')} · ${audit.orientation}</span>
-                    <span class="facts">${digits(audit.hu.min, 4)} to ${digits(audit.hu.max, 4)} HU · ${item.kind} · ${bytes(item.size)}</span>
+                    <span class="facts">${shape(audit.shape)} · ${audit.orientation} · ${item.kind}, ${bytes(item.size)}</span>
+                    <span class="facts">${sizes(audit.spacing, 'mm')} · ${digits(audit.hu.min, 4)} to ${digits(audit.hu.max, 4)} HU</span>
                     ${audit.notes.map((note) => html`<span class="note">${note}</span>`)}
                   `
                 : html`<span class="facts">${state === 'bad' ? reason : state === 'reading' ? 'Reading…' : 'Waiting'}</span>`

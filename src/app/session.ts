@@ -91,6 +91,7 @@ export class Session extends Model {
   /** Starts or continues a run. What goes wrong is said in `run.error`. */
   async start(request: StartRequest): Promise<void> {
     if (this.live) return;
+    void navigator.storage.persist?.(); // so that the browser does not make room with our runs
     const id = request.resume ?? request.id ?? '';
     const curves = request.resume ? await this.curvesOf(request.resume).catch(() => new CurveData()) : new CurveData();
     const { baselines } = curves;
