@@ -148,6 +148,7 @@ export class Session extends Model {
     switch (event.type) {
       case 'state':
         run.detail = event.detail;
+        if (event.detail) run.log.push({ time: Date.now(), level: 'info', text: `${event.detail}.` });
         if (event.error) run.error = HysparkError.fromPlain(event.error).message;
         this.#setPhase(run, event.phase);
         return;
