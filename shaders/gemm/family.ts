@@ -11,7 +11,7 @@
 
 import type { UniformType } from '../lib/kernel.ts';
 import { gelu } from '../lib/math.ts';
-import { type Addressing, looksAround, rowOf } from '../lib/rows.ts';
+import { type Addressing, borderClass, looksAround, rowOf } from '../lib/rows.ts';
 
 /** What distinguishes one product kernel from another, besides the micro-kernel. */
 export interface ProductVariant {
@@ -19,6 +19,10 @@ export interface ProductVariant {
   /** y = product, or gelu of it: then `pre` keeps the product for the backward pass. */
   readonly gelu: boolean;
   readonly bias: boolean;
+  /** The bias is [27, N]: a row for each border class (`lib/rows.ts`). */
+  readonly borders: boolean;
+  /** Most bricks are absent: test for it before working on a tap. For neighbours. */
+  readonly skip: boolean;
   /** Adds `residual`, of y's shape, after the activation. */
   readonly residual: boolean;
   /** Column n of row m goes to child n / perChild of voxel m: the transposed convolution of stride 2. */
@@ -49,6 +53,7 @@ export function productReads(v: ProductVariant): Record<string, 'f32' | 'u32'> {
     ...(v.bias ? { bias: 'f32' as const } : {}),
     ...(v.residual ? { residual: 'f32' as const } : {}),
     ...(looksAround(v.addressing) ? { neighbours: 'u32' as const } : {}),
+    ...(v.borders ? { crop: 'u32' as const } : {}),
   };
 }
 
@@ -64,7 +69,7 @@ const windowOf = `
 fn spread(bits: u32) -> u32 { return (bits >> 2u) * 16u + ((bits >> 1u) & 1u) * 4u + (bits & 1u); }
 fn windowOf(tap: u32) -> u32 { return 63u - spread(tap >> 3u) - 2u * spread(tap & 7u); }`;
 
-/** WGSL shared by every product kernel: `rowOf`, `weightAt` and `store(phase, m, n, sum)`, the epilogue. */
+/** WGSL shared by every product kernel: `rowOf`, `weightAt`, and the epilogue: `store(phase, m, n, sum, biasRowOf(m))`. */
 export function productLibrary(v: ProductVariant): string {
   const isCorners = v.addressing === 'corners';
   const place = isCorners
@@ -79,11 +84,13 @@ ${rowOf(v.addressing)}
 ${v.scatter || isCorners ? rowOf('children', 'childOf') : ''}
 ${isCorners ? windowOf : ''}
 ${v.gelu ? gelu : ''}
+${v.borders ? borderClass : ''}
 fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
   return u.base + ${isCorners ? 'windowOf(tap)' : 'tap'} * u.strideTap + k * u.strideInner + n * u.strideColumn;
 }
-fn store(phase: u32, m: u32, n: u32, sum: f32) {
-  var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'n'}]` : ''};
+fn biasRowOf(m: u32) -> u32 { return ${v.borders ? 'borderClass(m) * u.columns' : '0u'}; }
+fn store(phase: u32, m: u32, n: u32, sum: f32, biasRow: u32) {
+  var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'biasRow + n'}]` : ''};
   let at = ${place};
   ${v.gelu ? 'pre[at] = value; value = gelu(value);' : ''}
   y[at] = value${v.residual ? ' + residual[at]' : ''};

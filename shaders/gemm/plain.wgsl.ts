@@ -33,6 +33,9 @@ export function plainProductKernel(variant: ProductVariant, vec4: boolean): Kern
   ${four((r) => `var sum${r} = vec4f(0.0);`)}
   for (var tap = phase * ${taps}u; tap < (phase + 1u) * ${taps}u; tap++) {
     ${four((r) => `let row${r} = rowOf(min(m + ${r}u, u.rows - 1u), tap);`)}
+    #if ${variant.skip}
+    if (${four((r) => `row${r} == ${NO_ROW}`, ' && ')}) { continue; }
+    #endif
     #if ${vec4}
     for (var k = 0u; k < u.inner; k += 4u) {
       ${four((r) => `let a${r} = select(a[(select(row${r}, 0u, row${r} == ${NO_ROW}) * u.inner + k) / 4u], vec4f(0.0), row${r} == ${NO_ROW});`)}
@@ -56,7 +59,8 @@ export function plainProductKernel(variant: ProductVariant, vec4: boolean): Kern
   }
   ${four(
     (r) => `if (m + ${r}u < u.rows) {
-    ${four((c) => `if (n + ${c}u < u.columns) { store(phase, m + ${r}u, n + ${c}u, sum${r}[${c}]); }`)}
+    let biasRow = biasRowOf(m + ${r}u);
+    ${four((c) => `if (n + ${c}u < u.columns) { store(phase, m + ${r}u, n + ${c}u, sum${r}[${c}], biasRow); }`)}
   }`,
   )}`;
   const reads = productReads(variant);
@@ -104,17 +108,22 @@ export function plainWeightGradientKernel(variant: WeightGradientVariant): Kerne
   });
 }
 
-/** Adds the splits in order and writes dW at tap · strideTap + k · strideInner + n · strideColumn; a thread a weight. */
-export function weightGradientFinishKernel(): Kernel {
+/**
+ * Adds the splits in order and writes dW at base + tap · strideTap + k · strideInner + n · strideColumn; a thread a weight. With `outer`
+ * adds perTap[tap, k] · perColumn[n].
+ */
+export function weightGradientFinishKernel(outer: boolean): Kernel {
   return kernel({
     name: 'weight-gradient-finish',
-    reads: { partials: 'f32' },
+    variant: { outer },
+    reads: { partials: 'f32', ...(outer ? { perTap: 'f32' as const, perColumn: 'f32' as const } : {}) },
     writes: { dWeight: 'f32' },
     uniforms: {
       count: 'u32',
       splits: 'u32',
       inner: 'u32',
       columns: 'u32',
+      base: 'u32',
       strideTap: 'u32',
       strideInner: 'u32',
       strideColumn: 'u32',
@@ -125,6 +134,7 @@ export function weightGradientFinishKernel(): Kernel {
   let n = i % u.columns;
   let k = (i / u.columns) % u.inner;
   let tap = i / (u.columns * u.inner);
-  dWeight[tap * u.strideTap + k * u.strideInner + n * u.strideColumn] = sum;`),
+  ${outer ? 'sum += perTap[tap * u.inner + k] * perColumn[n];' : ''}
+  dWeight[u.base + tap * u.strideTap + k * u.strideInner + n * u.strideColumn] = sum;`),
   });
 }

@@ -105,6 +105,19 @@ export function stripProductKernel(variant: ProductVariant, tile: StripTile): Ke
         ]
       : [`for (var tap = pair * ${taps}u; tap < (pair + 1u) * ${taps}u; tap += ${isStrip ? form.weights : 1}u)`, 'tap'];
   const channels = variant.constant ? 'K + 1u' : 'K';
+  // Of neighbours, where only bricks before or after along z are present: one tap at each end of a strip.
+  const ends = `for (var k = 0u; k < deepAtEnds; k++) {
+    ${weightLoads}
+    ${lines(strips, (s) => `${before(s)} ${after(s, length)}`)}
+    ${lines(columns, (n) => {
+      const sums = range(strips).map((s) => {
+        const [first, last] = [s * length, (s + 1) * length - 1];
+        return `sum${first}_${n} += a${s}_0 * v0; sum${last}_${n} += a${s}_${length + 1} * v2;`;
+      });
+      return `{ let v0 = ${weight(0, n)}; let v2 = ${weight(2, n)}; ${sums.join(' ')} }`;
+    })}
+      at += strideInner;
+    }`;
   const code = `${productLibrary(variant)}
 @compute @workgroup_size(${SUBGROUPS_A_WORKGROUP * lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32${
@@ -130,12 +143,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   ${tapLoop} {
     ${addresses}
     var at = u.base + ${weightBase} * strideTap;
-    for (var k = 0u; k < channels; k += ${isStrip ? 1 : shared}u) {
+    ${variant.skip ? presence(strips, subgroups) : 'let deep = channels;'}
+    for (var k = 0u; k < deep; k += ${isStrip ? 1 : shared}u) {
     ${weightLoads}
     ${values}
     ${products}
       at += ${isStrip ? '' : `${shared}u * `}strideInner;
     }
+    ${variant.skip ? ends : ''}
   }
   var results: array<f32, ${rowsOfLane * columns}>;
   ${lines(rowsOfLane, (row) =>
@@ -149,7 +164,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let place = row / ${form.children}u;
     let m = m0 + (place / ${length}u) * ${lanes * length}u + place % ${length}u;
     let phase = pair * ${form.children}u + row % ${form.children}u;
-    if (m < M) { for (var n = 0u; n < across; n++) { store(phase, m, n0 + n, results[row * ${columns}u + n]); } }
+    if (m < M) { let biasRow = biasRowOf(m); for (var n = 0u; n < across; n++) { store(phase, m, n0 + n, results[row * ${columns}u + n], biasRow); } }
   }
 }`;
   return kernel({
@@ -159,6 +174,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     writes: productWrites(variant),
     uniforms: { count: 'u32', ...PRODUCT_UNIFORMS },
     subgroups,
+    divergent: subgroups && variant.skip,
     code,
   });
 }
@@ -175,11 +191,31 @@ function stripAddresses(s: number, length: number, form: StripForm): string {
 
 /** The strip's values of channel k. Its own rows lie in one brick, so one test serves them. */
 function stripValues(s: number, length: number, form: StripForm, constant: boolean): string {
-  const own = form.step * length;
-  const read = (offset: string) =>
-    constant ? `select(a[${offset} + min(k, K - 1u)], 1.0, k == K)` : `a[${offset} + k]`;
-  const values = range(own).map((i) => `let a${s}_${i + 1} = select(${read(`o${s}_${i}`)}, 0.0, noOwn${s});`);
-  return `let a${s}_0 = select(${read(`b${s}`)}, 0.0, noBefore${s}); ${values.join(' ')} let a${s}_${own + 1} = select(${read(`f${s}`)}, 0.0, noAfter${s});`;
+  const values = range(form.step * length).map((i) => value(s, i + 1, `o${s}_${i}`, 'noOwn', constant));
+  return `${before(s, constant)} ${values.join(' ')} ${after(s, form.step * length, constant)}`;
+}
+
+const before = (s: number, constant = false) => value(s, 0, `b${s}`, 'noBefore', constant);
+const after = (s: number, own: number, constant = false) => value(s, own + 1, `f${s}`, 'noAfter', constant);
+
+function value(s: number, place: number, offset: string, gone: string, constant: boolean): string {
+  const read = constant ? `select(a[${offset} + min(k, K - 1u)], 1.0, k == K)` : `a[${offset} + k]`;
+  return `let a${s}_${place} = select(${read}, 0.0, ${gone}${s});`;
+}
+
+/**
+ * How many channels to work on: none where the tile's rows all lack the strip's own brick (`deep`) or those at its ends. A loop's
+ * bound rather than a condition, for lavapipe computes both sides of a condition.
+ */
+function presence(strips: number, subgroups: boolean): string {
+  const some = (names: readonly string[]) => {
+    const mine = range(strips)
+      .flatMap((s) => names.map((name) => `!${name}${s}`))
+      .join(' || ');
+    return subgroups ? `subgroupAny(${mine})` : `(${mine})`;
+  };
+  return `let isOwn = ${some(['noOwn'])}; let isEnd = ${some(['noBefore', 'noAfter'])};
+    let deep = select(0u, channels, isOwn); let deepAtEnds = select(0u, channels, isEnd && !isOwn);`;
 }
 
 function rowAddress(s: number): string {

@@ -101,6 +101,23 @@ function addConstant(threadColumns: number): string {
     workgroupBarrier();`;
 }
 
+/** WGSL `presentTaps(m0, local)`: a bit for each tap that is present for some row of the tile; the same in the whole workgroup. */
+function presentTaps(down: number, threads: number): string {
+  return `
+var<workgroup> someTaps: atomic<u32>;
+var<workgroup> allTaps: u32;
+fn presentTaps(m0: u32, local: u32) -> u32 {
+  var mine = 0u;
+  for (var r = local; r < ${down}u; r += ${threads}u) {
+    for (var tap = 0u; tap < 27u; tap++) { mine |= select(1u << tap, 0u, rowOf(min(m0 + r, u.rows - 1u), tap) == ${NO_ROW}); }
+  }
+  atomicOr(&someTaps, mine); // workgroup memory starts as zero
+  workgroupBarrier();
+  if (local == 0u) { allTaps = atomicLoad(&someTaps); }
+  return workgroupUniformLoad(&allTaps);
+}`;
+}
+
 /** Launch: x and z fold the row tiles, y counts column tiles, then phases. */
 export function tileProductKernel(variant: ProductVariant, tile: WorkgroupTile, unitStride: boolean): Kernel {
   const { down, across, depth, threadColumns } = tile;
@@ -128,6 +145,7 @@ ${
 }`
     : ''
 }
+${variant.skip ? presentTaps(down, threads) : ''}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let m0 = (group.z * groups.x + group.x) * ${down}u;
@@ -137,7 +155,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let blockRow = local / ${across / threadColumns}u;
   let blockColumn = local % ${across / threadColumns}u;
   ${clear}
+  ${variant.skip ? 'let present = presentTaps(m0, local);' : ''}
   for (var tap = phase * ${taps}u; tap < (phase + 1u) * ${taps}u; tap++) {
+    ${variant.skip ? 'if (((present >> tap) & 1u) == 0u) { continue; }' : ''}
     for (var r = local; r < ${down}u; r += ${threads}u) { sources[r] = rowOf(min(m0 + r, u.rows - 1u), tap); }
     workgroupBarrier();
     for (var k0 = 0u; k0 < u.inner; k0 += ${depth}u) {
@@ -161,14 +181,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   let m = m0 + blockRow * ${THREAD_ROWS}u;
   let n = n0 + blockColumn * ${threadColumns}u;
-  ${lines(THREAD_ROWS, (r) =>
-    range(threadColumns)
-      .map(
-        (c) =>
-          `if (m + ${r}u < u.rows && n + ${c}u < u.columns) { store(phase, m + ${r}u, n + ${c}u, sum${r}_${c >> 2}[${c & 3}]); }`,
-      )
-      .join('\n    '),
-  )}
+  ${lines(THREAD_ROWS, (r) => {
+    const stores = range(threadColumns).map(
+      (c) => `if (n + ${c}u < u.columns) { store(phase, m + ${r}u, n + ${c}u, sum${r}_${c >> 2}[${c & 3}], biasRow); }`,
+    );
+    return `if (m + ${r}u < u.rows) { let biasRow = biasRowOf(m + ${r}u);
+      ${stores.join('\n      ')} }`;
+  })}
 }`;
   return kernel({
     name: 'product-tile',

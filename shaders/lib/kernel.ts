@@ -38,13 +38,25 @@ export interface KernelDescription<V extends object = object> {
   readonly uniforms?: Readonly<Record<string, UniformType>>;
   /** Uses subgroup operations: needs the device feature `subgroups`. */
   readonly subgroups?: boolean;
+  /** Its subgroup operations stand in control flow that the compiler cannot see to be the same for a whole subgroup. */
+  readonly divergent?: boolean;
   /** Functions and the entry point `main`. Uniforms are read as `u.name`. */
   readonly code: string;
 }
 
 /** Completes a kernel's WGSL with its declarations. Bindings are numbered reads, writes, updates, then uniforms. */
 export function kernel<V extends object>(description: KernelDescription<V>): Kernel {
-  const { name, variant, reads = {}, writes = {}, updates = {}, uniforms = {}, subgroups = false, code } = description;
+  const {
+    name,
+    variant,
+    reads = {},
+    writes = {},
+    updates = {},
+    uniforms = {},
+    subgroups = false,
+    divergent = false,
+    code,
+  } = description;
   const bindings: Binding[] = [
     ...Object.entries(reads).map(([n, type]): Binding => ({ name: n, access: 'read', type })),
     ...Object.entries(writes).map(([n, type]): Binding => ({ name: n, access: 'write', type })),
@@ -61,6 +73,7 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
       `@group(0) @binding(${bindings.length}) var<uniform> u: Uniforms;`,
     );
   }
+  const directives = `${subgroups ? 'enable subgroups;\n' : ''}${divergent ? 'diagnostic(off, subgroup_uniformity);\n' : ''}`;
   const suffix = variant
     ? Object.entries(variant)
         .map(([k, v]) => `${k}=${v}`)
@@ -71,7 +84,7 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
     bindings,
     uniforms,
     subgroups,
-    wgsl: `${subgroups ? 'enable subgroups;\n' : ''}${declarations.join('\n')}\n${code}`,
+    wgsl: `${directives}${declarations.join('\n')}\n${code}`,
   };
 }
 

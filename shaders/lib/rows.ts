@@ -38,6 +38,31 @@ export function looksAround(addressing: Addressing): boolean {
 export const NO_ROW = '0xffffffffu';
 
 /**
+ * WGSL `borderClass(row)`, for edges of at least 2: in base 3 for x, y, z, 0 where the row is the crop's first on that axis, 2 where it
+ * is its last, 1 between. Needs the uniform `edgeLog2` and the binding `crop`, the neighbours of the table of all bricks.
+ */
+export const borderClass = `
+fn borderOf(brick: u32, at: u32, stride: u32) -> u32 { // stride of the axis among the 27 neighbours
+  let isFirst = at == 0u;
+  let isLast = at == (1u << u.edgeLog2) - 1u;
+  let isOutside = crop[brick * 27u + select(13u + stride, 13u - stride, isFirst)] == ${NO_ROW};
+  return select(1u, select(2u, 0u, isFirst), isOutside && (isFirst || isLast));
+}
+fn borderClass(row: u32) -> u32 {
+  let s = u.edgeLog2;
+  let side = (1u << s) - 1u;
+  let brick = row >> (3u * s);
+  return borderOf(brick, (row >> (2u * s)) & side, 9u) * 9u + borderOf(brick, (row >> s) & side, 3u) * 3u + borderOf(brick, row & side, 1u);
+}`;
+
+/** WGSL `isInside(border, tap)`: whether the tap of a row of that border class falls inside the crop. */
+export const isInside = `
+fn staysOnAxis(border: u32, tap: u32) -> bool { return tap == 1u || tap != border; }
+fn isInside(border: u32, tap: u32) -> bool {
+  return staysOnAxis(border / 9u, tap / 9u) && staysOnAxis((border / 3u) % 3u, (tap / 3u) % 3u) && staysOnAxis(border % 3u, tap % 3u);
+}`;
+
+/**
  * WGSL `rowOf(row, tap)`: the input row, or NO_ROW where no brick is present. Needs the uniform `edgeLog2` and, to look
  * around, the binding `neighbours`. Taps count z fastest, an axis being
  * - neighbours: d + 1 of the voxel at d ∈ {−1, 0, 1};

@@ -33,7 +33,7 @@ export interface SavingCase {
   record(setting: Setting, saving: boolean): Tensor;
 }
 
-export const MASK_RATIO = 0.75;
+const MASK_RATIO = 0.75;
 
 interface Built {
   readonly plan: Plan;

@@ -3,6 +3,7 @@
 import type { BrickTable } from '../bricks/table.ts';
 import { batchNorm } from '../ops/batch-norm.ts';
 import { conv3 } from '../ops/conv3.ts';
+import { type DensifyConv3Tables, densifyConv3 } from '../ops/densify-conv3.ts';
 import { depthwiseConv3 } from '../ops/depthwise-conv3.ts';
 import { layerNorm } from '../ops/layer-norm.ts';
 import { type LinearAttributes, linear } from '../ops/linear.ts';
@@ -63,6 +64,11 @@ export class Conv3 {
 
   apply(tape: Tape, x: Tensor, table: BrickTable): Tensor {
     return conv3(tape, { x, weight: this.weight, bias: this.bias }, table);
+  }
+
+  /** `apply` on the dense map of visible bricks x and a token elsewhere, without making that map. */
+  densifyAndApply(tape: Tape, x: Tensor, token: Tensor, tables: DensifyConv3Tables): Tensor {
+    return densifyConv3(tape, { x, token, weight: this.weight, bias: this.bias }, tables);
   }
 }
 

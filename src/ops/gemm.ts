@@ -22,8 +22,12 @@ export interface Product {
   readonly weight: Tensor;
   readonly layout: WeightLayout;
   readonly bias?: Tensor;
+  /** Present when the bias is [27, N], a row a border class: neighbours of the table of all bricks. */
+  readonly crop?: Tensor;
   readonly residual?: Tensor;
   readonly neighbours?: Tensor;
+  /** Share of bricks that are present, where many are not: kernels then test for absent taps. Neighbours only. */
+  readonly present?: number;
   /** Rows M of the product (with batches of each), its inner size K and its columns N. */
   readonly rows: number;
   readonly inner: number;
@@ -45,6 +49,8 @@ export function recordProduct(recorder: Recorder, p: Product): void {
     addressing: p.addressing,
     gelu: p.pre !== undefined,
     bias: p.bias !== undefined,
+    borders: p.crop !== undefined,
+    skip: (p.present ?? 1) < 1,
     residual: p.residual !== undefined,
     scatter: p.perChild !== undefined,
     constant: p.constant ?? false,
@@ -53,10 +59,10 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   const unitStride = p.layout.strideColumn === 1;
   const { edge = 1 } = p;
   const choice = chooseProduct(recorder.target, variant, { rows, inner, columns, edge, unitStride });
-  const { a, weight, bias, residual, neighbours, y, pre } = p;
+  const { a, weight, bias, residual, neighbours, crop, y, pre } = p;
   recorder.dispatch(
     choice.kernel,
-    { a, weight, bias, residual, neighbours, y, pre },
+    { a, weight, bias, residual, neighbours, crop, y, pre },
     {
       uniforms: {
         ...choice.uniforms,
@@ -71,7 +77,7 @@ export function recordProduct(recorder: Recorder, p: Product): void {
         perChild: p.perChild ?? columns,
       },
       workgroups: choice.workgroups,
-      flops: 2 * rows * inner * columns * TAPS[p.addressing],
+      flops: 2 * rows * inner * columns * TAPS[p.addressing] * (p.present ?? 1),
     },
   );
 }
@@ -87,9 +93,11 @@ export interface WeightGradient {
   readonly edge?: number;
   readonly dWeight: Tensor;
   readonly layout: WeightLayout;
+  /** Adds perTap [taps, inner] ⊗ perColumn [columns]. */
+  readonly outer?: { readonly perTap: Tensor; readonly perColumn: Tensor };
 }
 
-/** Records dWeight = Σ_m a[rowOf(m, tap)] ⊗ d[m]. */
+/** Records dWeight[tap] = Σ_m a[rowOf(m, tap)] ⊗ d[m] + outer. */
 export function recordWeightGradient(recorder: Recorder, w: WeightGradient): void {
   const { rows, inner, columns, edge = 1 } = w;
   const taps = TAPS[w.addressing];
@@ -99,9 +107,10 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
     { rows, inner, columns, edge, taps },
   );
   const count = taps * inner * columns;
-  const { strideTap, strideInner, strideColumn } = w.layout;
+  const { base = 0, strideTap, strideInner, strideColumn } = w.layout;
+  const isDense = base === 0 && strideColumn === 1 && strideInner === columns && strideTap === inner * columns;
   // One sum in the order of the kernel's is the result itself.
-  const isWhole = choice.splits === 1 && strideColumn === 1 && strideInner === columns && strideTap === inner * columns;
+  const isWhole = choice.splits === 1 && isDense && w.outer === undefined;
   const partials = isWhole ? w.dWeight : recorder.tensor('partials', [choice.splits, count]);
   recorder.dispatch(
     choice.kernel,
@@ -122,10 +131,10 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
   );
   if (isWhole) return;
   recorder.dispatch(
-    weightGradientFinishKernel(),
-    { partials, dWeight: w.dWeight },
+    weightGradientFinishKernel(w.outer !== undefined),
+    { partials, ...w.outer, dWeight: w.dWeight },
     {
-      uniforms: { count, splits: choice.splits, inner, columns, strideTap, strideInner, strideColumn },
+      uniforms: { count, splits: choice.splits, inner, columns, base, strideTap, strideInner, strideColumn },
       workgroups: foldWorkgroups(count, WORKGROUP),
     },
   );

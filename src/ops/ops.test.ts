@@ -27,7 +27,8 @@ const TARGETS: readonly Target[] = [
   { class: 'software', subgroupSize: 0 },
 ];
 
-for (const cases of all.filter(({ op }) => ['linear', 'conv3', 'transposedConv2', 'upConv3'].includes(op))) {
+const dense = ['linear', 'conv3', 'transposedConv2', 'upConv3', 'densifyConv3'];
+for (const cases of all.filter(({ op }) => dense.includes(op))) {
   for (const target of TARGETS) {
     describe(`${cases.op} with the kernels for "${target.class}"`, () => {
       test.each(cases.samples.map((sample) => [sample.name, sample] as const))('%s', async (_, sample) =>

@@ -239,9 +239,9 @@ function recordPlaceSums(recorder: Recorder, dy: Tensor, table: BrickTable): Ten
   });
   // Added up over the bricks as a weight gradient is over its splits.
   const sums = recorder.tensor('placeSums', [POINTS, channels]);
-  const strides = { strideTap: channels, strideInner: channels, strideColumn: 1 };
-  const launch = perElement(sums.size, { splits: bricks, inner: 1, columns: channels, ...strides });
-  recorder.dispatch(weightGradientFinishKernel(), { partials: x, dWeight: sums }, launch);
+  const layout = { base: 0, strideTap: channels, strideInner: channels, strideColumn: 1 };
+  const launch = perElement(sums.size, { splits: bricks, inner: 1, columns: channels, ...layout });
+  recorder.dispatch(weightGradientFinishKernel(false), { partials: x, dWeight: sums }, launch);
   return sums;
 }
 

@@ -44,15 +44,22 @@ export interface Expected {
 
 export interface WrongInput {
   readonly name: string;
-  /** Records the op with something wrong; `table` is the first sample's with a table, if any. */
-  readonly record: (tape: Tape, table: BrickTable) => unknown;
+  /** Records the op with something wrong; `table` is the first sample's with a table, if any, `all` that of all its grid's bricks. */
+  readonly record: (tape: Tape, table: BrickTable, all: BrickTable) => unknown;
   readonly message: RegExp;
 }
 
 export interface OpCases<A> {
   readonly op: string;
   readonly samples: readonly Sample<A>[];
-  readonly record: (tape: Tape, inputs: Record<string, Tensor>, attributes: A, table: BrickTable) => Tensor;
+  /** @param all the table of all bricks of the sample's grid. */
+  readonly record: (
+    tape: Tape,
+    inputs: Record<string, Tensor>,
+    attributes: A,
+    table: BrickTable,
+    all: BrickTable,
+  ) => Tensor;
   readonly forward: (inputs: Values, attributes: A, sample: Sample<A>) => Expected;
   /** Gradients of every parameter; left out for ops that have none. */
   readonly backward?: (inputs: Values, attributes: A, dy: Float64Array, sample: Sample<A>) => Values;

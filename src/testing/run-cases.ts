@@ -2,11 +2,12 @@
 
 import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
 import { BrickGrid } from '../bricks/grid.ts';
-import { type BrickTable, brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
+import { allVisible } from '../bricks/mask.ts';
+import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import { Random } from '../random.ts';
 import { defineOp, type Target } from '../tape/op.ts';
-import { compile } from '../tape/plan.ts';
+import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import { sizeOf, type Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
@@ -39,8 +40,8 @@ export async function runSample<A>(
     if (role === 'parameter') tensors[name] = variables.parameter(name, shape);
     else tensors[name] = role === 'state' ? variables.state(name, shape) : tape.input(name, shape, dtype);
   }
-  const { table, write } = declareTable(tape, sample);
-  const y = tape.output(cases.record(tape, tensors, sample.attributes, table));
+  const { table, all, write } = declareTables(tape, sample);
+  const y = tape.output(cases.record(tape, tensors, sample.attributes, table, all));
   const dy = tape.input('dy', y.shape);
   const gradients = cases.backward ? tape.backward(probe(tape, { y }, dy)) : new Map<Tensor, Tensor>();
   for (const gradient of gradients.values()) tape.output(gradient);
@@ -49,7 +50,7 @@ export async function runSample<A>(
   try {
     const dyValues = draw(`${cases.op}/${sample.name}/dy`, y.size);
     plan.write(dy, Float32Array.from(dyValues));
-    write?.(plan);
+    write(plan);
     const run = async () => {
       for (const [name, tensor] of Object.entries(tensors)) {
         const data = Float32Array.from(values[name]!);
@@ -122,10 +123,10 @@ export function checkWrong<A>(cases: OpCases<A>): void {
   const withTable = cases.samples.find((s) => s.table);
   for (const { name, record, message } of cases.wrong ?? []) {
     const tape = new Tape();
-    const { table } = declareTable(tape, withTable ?? cases.samples[0]!);
+    const { table, all } = declareTables(tape, withTable ?? cases.samples[0]!);
     let thrown: unknown;
     try {
-      record(tape, table);
+      record(tape, table, all);
     } catch (error) {
       thrown = error;
     }
@@ -136,13 +137,17 @@ export function checkWrong<A>(cases: OpCases<A>): void {
   }
 }
 
-function declareTable<A>(tape: Tape, { table }: Sample<A>) {
-  const grid = new BrickGrid(...(table?.grid ?? [1, 1, 1]));
-  const visible = (table?.visible ?? [[0]]).map((list) => Uint32Array.from(list));
-  const declared: BrickTable = brickTable(tape, 'table', grid, visible.length, visible[0]!.length);
-  const write = (plan: Parameters<typeof writeBrickTable>[0]) =>
-    writeBrickTable(plan, declared, brickTableData(grid, visible));
-  return { table: declared, write };
+function declareTables<A>(tape: Tape, { table: sample }: Sample<A>) {
+  const grid = new BrickGrid(...(sample?.grid ?? [1, 1, 1]));
+  const visible = (sample?.visible ?? [[0]]).map((list) => Uint32Array.from(list));
+  const batch = visible.length;
+  const table = brickTable(tape, 'table', grid, batch, visible[0]!.length);
+  const all = brickTable(tape, 'all', grid, batch, grid.cells);
+  const write = (plan: Plan) => {
+    writeBrickTable(plan, table, brickTableData(grid, visible));
+    writeBrickTable(plan, all, brickTableData(grid, allVisible(batch, grid.cells)));
+  };
+  return { table, all, write };
 }
 
 /** Standard normal numbers, rounded to float32 so that the GPU starts from the same values. */

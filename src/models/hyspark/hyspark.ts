@@ -13,6 +13,7 @@ import { fanInUniform, ones, truncatedNormal, zeros } from '../../nn/initialiser
 import { Conv3, Linear } from '../../nn/layers.ts';
 import { concat } from '../../ops/concat.ts';
 import { densify } from '../../ops/densify.ts';
+import type { DensifyConv3Tables } from '../../ops/densify-conv3.ts';
 import { gatherBricks } from '../../ops/gather-bricks.ts';
 import { patchLoss } from '../../ops/patch-loss.ts';
 import type { Tape } from '../../tape/tape.ts';
@@ -51,11 +52,13 @@ export interface GraphOptions {
 export interface Savings {
   /** The decoder's transposed convolutions composed with the convolutions that follow them. */
   readonly upConv?: boolean;
+  /** Densify and its convolution as a sparse product plus a constant; it always pays. */
+  readonly densify?: boolean;
 }
 
 /** Every shortcut, or none. */
 export function allSavings(on: boolean): Required<Savings> {
-  return { upConv: on };
+  return { upConv: on, densify: on };
 }
 
 /** Mask tokens: normal 0.02 cut at one deviation. */
@@ -103,7 +106,7 @@ export class HySparK {
     const image = gatherBricks(tape, { volume }, { table: all, edge: PATCH });
     const seen = gatherBricks(tape, { volume }, { table: visible, edge: PATCH });
     const encoder = tape.scope('encoder', () => this.encoder.apply(tape, seen, visible));
-    const densified = this.densify(tape, encoder, visible, all);
+    const densified = this.densify(tape, encoder, { visible, all }, savings.densify ?? true);
     const fused: Tensor[] = [];
     const decoded: Tensor[] = [];
     let y = densified[0]!;
@@ -124,13 +127,20 @@ export class HySparK {
   }
 
   /** At each scale hidden places take the mask token and the map its decoder width: tokens first, then x4, x3, x2. */
-  private densify(tape: Tape, { tokens, features }: EncoderFeatures, visible: BrickTable, all: BrickTable): Tensor[] {
+  private densify(
+    tape: Tape,
+    { tokens, features }: EncoderFeatures,
+    tables: DensifyConv3Tables,
+    saves: boolean,
+  ): Tensor[] {
     const sources = [tokens, features[3]!, features[2]!, features[1]!];
     return sources.map((x, n) =>
       tape.scope(`densify${n}`, () => {
-        const dense = densify(tape, { x, token: this.maskTokens[n]! }, visible);
+        const token = this.maskTokens[n]!;
         const projection = this.projections[n]!;
-        return projection instanceof Linear ? projection.apply(tape, dense) : projection.apply(tape, dense, all);
+        if (saves && projection instanceof Conv3) return projection.densifyAndApply(tape, x, token, tables);
+        const dense = densify(tape, { x, token }, tables.visible);
+        return projection instanceof Linear ? projection.apply(tape, dense) : projection.apply(tape, dense, tables.all);
       }),
     );
   }

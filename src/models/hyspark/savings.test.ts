@@ -1,0 +1,47 @@
+/** The exact savings change how the network is computed, not what: loss and gradients with and without them. */
+
+import { expect, test } from 'vitest';
+import { allVisible, randomMasks } from '../../bricks/mask.ts';
+import { brickTableData, writeBrickTable } from '../../bricks/table.ts';
+import type { Device } from '../../gpu/device.ts';
+import { compile } from '../../tape/plan.ts';
+import { Tape } from '../../tape/tape.ts';
+import { testDevice } from '../../testing/device.ts';
+import { smallModel } from '../../testing/hyspark.ts';
+import { compare, draw } from '../../testing/run-cases.ts';
+import { allSavings, type HySparK, type Savings } from './hyspark.ts';
+
+const BATCH = 2;
+
+async function run(device: Device, model: HySparK, savings: Savings) {
+  const tape = new Tape(device.report);
+  const graph = model.graph(tape, { batch: BATCH, training: true, savings });
+  tape.report(graph.loss);
+  const gradients = tape.backward(graph.loss);
+  for (const gradient of gradients.values()) tape.output(gradient);
+  const plan = await compile(device, tape, model.declare.variables);
+  const { grid, config } = model;
+  writeBrickTable(plan, graph.visible, brickTableData(grid, randomMasks(1, 0, BATCH, grid.cells, config.maskRatio)));
+  writeBrickTable(plan, graph.all, brickTableData(grid, allVisible(BATCH, grid.cells)));
+  plan.write(graph.volume, Float32Array.from(draw('volume', graph.volume.size), Math.abs));
+  const [loss] = await plan.step();
+  const values = new Map<string, Float32Array>([['loss', loss!]]);
+  for (const [parameter, gradient] of gradients) values.set(parameter.name, await plan.read(gradient));
+  plan.destroy();
+  return { values, ops: new Set(tape.dispatches.map(({ label }) => label.replace(/.*\//, ''))) };
+}
+
+test.each([['densify', 'densifyConv3']] as const)('%s', async (saving, op) => {
+  const device = await testDevice();
+  const model = await smallModel(device, 3);
+  const plain = await run(device, model, allSavings(false));
+  const saved = await run(device, model, { ...allSavings(false), [saving]: true });
+  expect(plain.ops.has(op)).toBe(false);
+  expect(saved.ops.has(op)).toBe(true);
+  expect([...saved.values.keys()].sort()).toEqual([...plain.values.keys()].sort());
+  for (const [name, values] of plain.values) {
+    if (values.every((v) => Math.abs(v) < 1e-6)) continue; // a bias ahead of a batch norm: its gradient is rounding
+    compare(name, saved.values.get(name)!, Float64Array.from(values), name === 'loss' ? 1e-5 : 1e-3);
+  }
+  model.declare.variables.destroy();
+});

@@ -1,0 +1,152 @@
+/**
+ * Densify followed by a 3³ convolution, without the dense map: y = conv3(densify(x, token), weight, bias). Both are linear, so it is the
+ * product of x − token over the visible bricks alone, plus what a crop full of tokens gives: a constant for each of the 27 border classes,
+ * bias + Σ over the taps inside the crop of token · weight. Only visible bricks and their shell do work, in the backward pass only
+ * visible bricks; equal to the two ops up to rounding.
+ */
+
+import {
+  borderConstantsKernel,
+  borderPartialsKernel,
+  borderSumsKernel,
+  crossTableKernel,
+  shiftKernel,
+  tapSumsKernel,
+  tokenGradientKernel,
+  tokenTapsGradientKernel,
+  tokenTapsKernel,
+} from '../../shaders/densify-conv3.wgsl.ts';
+import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
+import type { BrickTable } from '../bricks/table.ts';
+import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
+import type { Tensor } from '../tape/tensor.ts';
+import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
+import { recordProduct, recordWeightGradient } from './gemm.ts';
+import { edgeOn, perElement } from './shapes.ts';
+
+export type DensifyConv3Inputs = {
+  /** [visible bricks, edge³, K], edge at least 2: a voxel is not both first and last of its crop */
+  readonly x: Tensor;
+  /** [K] */
+  readonly token: Tensor;
+  /** [27, K, N], taps as for `conv3` */
+  readonly weight: Tensor;
+  /** [N] */
+  readonly bias: Tensor;
+};
+
+export interface DensifyConv3Tables {
+  readonly visible: BrickTable;
+  /** Of all bricks of the same grid and batch. */
+  readonly all: BrickTable;
+}
+
+const NAME = 'densifyConv3';
+
+export const densifyConv3 = defineOp({
+  name: NAME,
+
+  infer({ x, token, weight, bias }: DensifyConv3Inputs, { visible, all }: DensifyConv3Tables) {
+    const edge = edgeOn(NAME, 'x', x, visible);
+    need(edge >= 2, `${NAME}: argument "x"`, 'bricks of one voxel', 'bricks of edge 2, 4, 8 …');
+    const isAll = all.perSample === all.grid.cells && all.grid.equals(visible.grid) && all.batch === visible.batch;
+    need(
+      isAll,
+      `${NAME}: table "all"`,
+      `${all.bricks} bricks`,
+      `${visible.batch * visible.grid.cells}, the whole grid`,
+    );
+    needShape(NAME, 'token', token, [x.channels]);
+    needRank(NAME, 'weight', weight, 3, '[27, input channels, output channels]');
+    const columns = weight.shape[2]!;
+    needShape(NAME, 'weight', weight, [27, x.channels, columns]);
+    needShape(NAME, 'bias', bias, [columns]);
+    return [all.bricks, x.shape[1]!, columns];
+  },
+
+  forward(recorder, { x, token, weight, bias }, { visible, all }, y) {
+    const [, inner, columns] = weight.shape as [number, number, number];
+    const { slots, cells } = visible;
+    const inward = recorder.tensor('inward', [all.bricks, 27], 'u32');
+    const outward = recorder.tensor('outward', [visible.bricks, 27], 'u32');
+    const tables = { crop: all.neighbours, slots, cells, inward, outward };
+    recorder.dispatch(crossTableKernel(), tables, perElement(inward.size, { visible: visible.bricks }));
+    const shifted = recorder.tensor('shifted', x.shape);
+    recorder.dispatch(shiftKernel(), { x, token, y: shifted }, perElement(x.size, { channels: inner }));
+    const taps = recorder.tensor('tokenTaps', [27, columns]);
+    recorder.dispatch(tokenTapsKernel(), { token, weight, y: taps }, perElement(taps.size, { inner, columns }));
+    const constants = recorder.tensor('constants', [27, columns]);
+    recorder.dispatch(borderConstantsKernel(), { taps, bias, y: constants }, perElement(constants.size, { columns }));
+    recordProduct(recorder, {
+      addressing: 'neighbours',
+      a: shifted,
+      weight,
+      layout: { strideTap: inner * columns, strideInner: columns, strideColumn: 1 },
+      bias: constants,
+      crop: all.neighbours,
+      neighbours: inward,
+      present: visible.bricks / all.bricks,
+      rows: y.rows,
+      inner,
+      columns,
+      edge: edgeOn(NAME, 'x', x, visible),
+      y,
+    });
+    return { shifted, outward };
+  },
+
+  backward(recorder, { inputs: { x, token, weight }, attributes: { visible, all }, saved, dy, needs }) {
+    const { shifted, outward } = saved;
+    const [, inner, columns] = weight.shape as [number, number, number];
+    const edge = edgeOn(NAME, 'x', x, visible);
+    // Every gradient is gathered by visible rows from their neighbours among all rows of dy: tap t meets weight 26 − t.
+    const mirrored = { base: 26 * inner * columns, strideTap: -inner * columns, strideInner: 1, strideColumn: columns };
+    const gather = { addressing: 'neighbours', a: dy, neighbours: outward, rows: x.rows, edge } as const;
+    const size = { inner: columns, columns: inner };
+    const hidesSome = visible.bricks < all.bricks;
+    const [dTokenNeeded, dWeightNeeded] = [needs('token'), needs('weight')];
+    let dx: Tensor | undefined;
+    if (needs('x') || (dTokenNeeded && hidesSome)) {
+      dx = recorder.tensor('dx', x.shape);
+      recordProduct(recorder, { ...gather, ...size, weight, layout: mirrored, y: dx });
+    }
+    if (!(dTokenNeeded || dWeightNeeded || needs('bias'))) return { x: dx };
+    const { tapSums, dBias } = recordTapSums(recorder, dy, all, columns, edge);
+    let dWeight: Tensor | undefined;
+    if (dWeightNeeded) {
+      dWeight = recorder.tensor('dWeight', weight.shape);
+      const outer = { perTap: tapSums, perColumn: token };
+      recordWeightGradient(recorder, { ...gather, ...size, d: shifted, dWeight, layout: mirrored, outer });
+    }
+    let dToken: Tensor | undefined;
+    if (dTokenNeeded) {
+      dToken = recorder.tensor('dToken', token.shape);
+      if (hidesSome) {
+        const [seen] = recordColumnSums(recorder, PLAIN_SUM, { x: dx }, { rows: x.rows, channels: inner });
+        const taps = recorder.tensor('dTokenTaps', [27, inner]);
+        const launch = perElement(taps.size, { inner, columns });
+        recorder.dispatch(tokenTapsGradientKernel(), { weight, tapSums, y: taps }, launch);
+        recorder.dispatch(tokenGradientKernel(), { taps, visible: seen, dToken }, perElement(inner));
+      } else {
+        recorder.dispatch(fillKernel(), { y: dToken }, perElement(inner, { value: 0 })); // not the rounding of a difference
+      }
+    }
+    return { x: dx, token: dToken, weight: dWeight, bias: dBias };
+  },
+});
+
+/** Sums of dy over the rows whose tap is inside the crop, [27, N] mirrored, and over all rows. */
+function recordTapSums(recorder: Recorder, dy: Tensor, all: BrickTable, columns: number, edge: number) {
+  const { rows } = dy;
+  // A chunk writes 27 sums, so it should read several times as many rows; then they are added one after another.
+  const chunks = Math.min(Math.ceil(rows / 128), 256);
+  const partials = recorder.tensor('borderPartials', [chunks, 27, columns]);
+  const launch = perElement(chunks * columns, { rows, columns, chunks, edgeLog2: Math.log2(edge) });
+  recorder.dispatch(borderPartialsKernel(), { dy, crop: all.neighbours, partials }, launch);
+  const classes = recorder.tensor('borderSums', [27, columns]);
+  recorder.dispatch(borderSumsKernel(), { partials, y: classes }, perElement(classes.size, { chunks }));
+  const tapSums = recorder.tensor('tapSums', [27, columns]);
+  const dBias = recorder.tensor('dBias', [columns]);
+  recorder.dispatch(tapSumsKernel(), { classes, y: tapSums, dBias }, perElement(tapSums.size, { columns }));
+  return { tapSums, dBias };
+}
