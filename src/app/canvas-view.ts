@@ -1,4 +1,4 @@
-/** A slice on a canvas: scaled to fit, in the body's proportions, with a crosshair. */
+/** A slice on a canvas: scaled to fit, in the body's proportions, with a crosshair and a scale bar. */
 
 export interface SliceDrawing {
   readonly image: ImageData;
@@ -7,6 +7,8 @@ export interface SliceDrawing {
   /** In pixels of `image`, its middle. */
   readonly cross?: readonly [number, number];
   readonly smooth: boolean;
+  /** With a scale bar, mm. */
+  readonly bar?: boolean;
 }
 
 /** Where the slice lies on the canvas, in device pixels. */
@@ -29,7 +31,7 @@ export function drawSlice(canvas: HTMLCanvasElement, drawing: SliceDrawing): Pla
     canvas.height = height;
   }
   const context = canvas.getContext('2d')!;
-  const { image, pixel, cross, smooth } = drawing;
+  const { image, pixel, cross, smooth, bar } = drawing;
   const scale = Math.min(width / (image.width * pixel[0]), height / (image.height * pixel[1]));
   const [w, h] = [image.width * pixel[0] * scale, image.height * pixel[1] * scale];
   const place: Placement = { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h };
@@ -60,7 +62,36 @@ export function drawSlice(canvas: HTMLCanvasElement, drawing: SliceDrawing): Pla
     }
     context.stroke();
   }
+  if (bar) drawBar(context, scale, ratio);
   return place;
+}
+
+/** The longest of some round lengths that takes at most a quarter of the canvas, at the lower left. */
+function drawBar(context: CanvasRenderingContext2D, pixelsPerMm: number, ratio: number): void {
+  const { width, height } = context.canvas;
+  const mm = [200, 100, 50, 20, 10, 5, 2, 1].find((length) => length * pixelsPerMm <= width / 4);
+  if (!mm) return;
+  const [x, y, length] = [10 * ratio, height - 10 * ratio, mm * pixelsPerMm];
+  context.font = `${11 * ratio}px system-ui, sans-serif`;
+  context.textAlign = 'left';
+  for (const [colour, thickness] of [
+    ['rgba(0, 0, 0, 0.7)', 4],
+    ['#d5dbe2', 1.5],
+  ] as const) {
+    context.strokeStyle = colour;
+    context.fillStyle = colour;
+    context.lineWidth = thickness * ratio;
+    context.beginPath();
+    for (const end of [x, x + length]) {
+      context.moveTo(end, y - 4 * ratio);
+      context.lineTo(end, y);
+    }
+    context.moveTo(x, y);
+    context.lineTo(x + length, y);
+    context.stroke();
+    if (thickness > 2) context.strokeText(`${mm} mm`, x + 4 * ratio, y - 6 * ratio);
+    else context.fillText(`${mm} mm`, x + 4 * ratio, y - 6 * ratio);
+  }
 }
 
 /** The pixel of the image under a pointer, cut off at the edges. */

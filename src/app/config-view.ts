@@ -29,6 +29,7 @@ class ConfigView extends View {
     const blocked = this.#blocked();
     return html`
       <form class="config" @submit=${this.#start} novalidate>
+        <div class="choices">
         <fieldset class="presets">
           <legend>Network</legend>
           ${PRESETS.map(
@@ -43,18 +44,20 @@ class ConfigView extends View {
         <div class="fields">${FIELDS.filter(({ advanced }) => !advanced).map((field) => this.#field(field))}</div>
         <details>
           <summary>More settings</summary>
-          <div class="fields">${FIELDS.filter(({ advanced }) => advanced).map((field) => this.#field(field))}</div>
+          <div class="fields more">${FIELDS.filter(({ advanced }) => advanced).map((field) => this.#field(field))}</div>
           <label class="check">
             <input type="checkbox" .checked=${settings.recompute} @change=${(event: Event) => settings.set({ recompute: checked(event) })} />
             Recompute activations: less memory, about a third more work, the same numbers
           </label>
           <button type="button" class="quiet" @click=${() => settings.reset()}>Back to the defaults</button>
         </details>
-        ${this.#weights()} ${this.#memory()}
-        <div class="row start-row">
-          <button type="submit" class="primary large" ?disabled=${blocked !== undefined}>Pre-train</button>
-          <span class="muted">${blocked ?? this.#outlook()}</span>
+        ${this.#weights()}
         </div>
+        <section class="card this-run" aria-label="This run">
+          <button type="submit" class="primary large" ?disabled=${blocked !== undefined}>Pre-train</button>
+          <p class="muted start-note" role="status">${blocked ?? this.#outlook()}</p>
+          ${this.#memory()}
+        </section>
       </form>
     `;
   }
@@ -128,12 +131,11 @@ class ConfigView extends View {
     const total = rows.reduce((sum, [, size]) => sum + size, 0) || 1;
     let left = 0;
     return html`
-      <section class="memory ${plan.fits ? 'fits' : 'too-big'}" aria-label="Planned memory">
+      <div class="memory">
         <div class="row">
-          <b>${bytes(parts.peak)} on the GPU</b>
+          <h2>GPU memory</h2><span class="spring"></span>
+          <b>${bytes(parts.peak)}</b>
           <span class="chip ${plan.fits ? 'good' : 'bad'}">${plan.fits ? 'fits' : 'does not fit'}</span>
-          <span class="spring"></span>
-          <span class="muted">${count(plan.parameters)} parameters · ${count(plan.flops)}FLOP a step</span>
         </div>
         <svg class="stack" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
           ${rows.map(([, size, key]) => {
@@ -142,13 +144,15 @@ class ConfigView extends View {
             return stackPart(left - width, width, key);
           })}
         </svg>
-        <ul class="legend">${rows.map(([name, size, key]) => html`<li class="stack-${key}">${name} <b>${bytes(size)}</b></li>`)}</ul>
+        <ul class="legend">${rows.map(([name, size, key]) => html`<li class="stack-${key}">${name}<b>${bytes(size)}</b></li>`)}</ul>
         ${plan.reason ? html`<p class="message bad" role="alert">${plan.reason}${plan.recomputePeak ? ` With recomputed activations the peak is ${bytes(plan.recomputePeak)}.` : ''}</p>` : nothing}
         <div class="row">
-          <button type="button" ?disabled=${this.#measuring || !plan.fits} @click=${this.#measure}>${this.#measuring ? 'Measuring…' : 'Measure speed'}</button>
-          <span class="muted" role="status">${this.#speed()}</span>
+          <h2>Work</h2><span class="spring"></span>
+          <span>${count(plan.parameters)} parameters, ${count(plan.flops)}FLOP a step</span>
         </div>
-      </section>
+        <p class="muted small" role="status">${this.#speed()}</p>
+        <button type="button" ?disabled=${this.#measuring || !plan.fits} @click=${this.#measure}>${this.#measuring ? 'Measuring…' : 'Measure the speed'}</button>
+      </div>
     `;
   }
 
@@ -200,9 +204,10 @@ class ConfigView extends View {
 
   #speed(): string {
     if (this.#measuring) return 'A few steps on noise…';
-    if (this.#measured?.key !== this.#key()) return 'Estimates crops a second and the length of the run.';
+    if (this.#measured?.key !== this.#key())
+      return 'A few steps on noise tell crops a second and how long the run takes.';
     const { cropsPerSecond, secondsPerStep } = this.#measured;
-    return `${digits(cropsPerSecond)} crops a second; ${plural(this.#steps(), 'step')} take about ${duration(secondsPerStep * this.#steps())}.`;
+    return `${digits(cropsPerSecond)} crops a second: ${plural(this.#steps(), 'step')} take about ${duration(secondsPerStep * this.#steps())}.`;
   }
 
   /** As the engine will count them. */

@@ -80,80 +80,55 @@ class CurvesView extends View {
     const axis: uPlot.Axis = {
       stroke: muted,
       grid: { stroke: line, width: 1 },
-      ticks: { stroke: line, width: 1 },
+      ticks: { stroke: line, width: 1, size: 5 },
       font: '11px system-ui, sans-serif',
+      gap: 4,
+      values: (_, values) => values.map((value) => (value === null ? '' : digits(value))),
     };
-    const flat = (label: string, stroke: string): uPlot.Series => ({
-      label,
-      stroke,
+    const below: uPlot.Axis = { ...axis, size: 24, space: 60 };
+    const beside: uPlot.Axis = { ...axis, size: 56, space: 34 };
+    const curve = (name: string, style: Partial<uPlot.Series> = {}): uPlot.Series => ({
+      stroke: colour(`--curve-${name}`),
       width: 1.5,
-      dash: [5, 4],
       points: { show: false },
       spanGaps: true,
+      ...style,
     });
-    const value = (_: uPlot, raw: number | null) => digits(raw ?? undefined, 4);
+    const dash = [5, 4];
     const x: uPlot.Scale = { time: false, range: () => [0, Math.max(this.steps, 1)] };
+    const y: uPlot.Scale = this.#log ? { distr: 3 } : { range: () => this.#lossRange() };
+    const common = { scales: { x }, legend: { show: false }, cursor: { drag: { x: false } } };
     this.#loss = new uPlot(
       {
         ...this.#size('.loss'),
-        scales: { x, y: { distr: this.#log ? 3 : 1 } },
-        legend: { show: false },
-        cursor: { points: { size: 6 } },
-        axes: [
-          { ...axis, size: 28 },
-          { ...axis, size: 52 },
-        ],
+        ...common,
+        scales: { x, y },
+        padding: [8, 44, 0, 0], // as wide as the lower chart's second axis, so that steps lie below each other
+        axes: [below, beside],
         series: [
           {},
-          { label: 'training', stroke: colour('--curve-train'), width: 1, value, points: { show: false } },
-          {
-            label: 'held-out',
-            stroke: colour('--curve-held'),
-            width: 2,
-            spanGaps: true,
-            points: { show: true, size: 6, fill: colour('--curve-held') },
-          },
-          flat('patch mean', colour('--curve-mean')),
-          flat('smooth fill', colour('--curve-smooth')),
+          curve('train', { width: 1 }),
+          curve('held', { width: 2, points: { show: true, size: 6, fill: colour('--curve-held') } }),
+          curve('mean', { dash }),
+          curve('smooth', { dash }),
         ],
       },
       [[], [], [], [], []],
       this.querySelector<HTMLElement>('.loss')!,
     );
+    const fromZero: uPlot.Scale = { range: (_, __, highest) => [0, (highest || 1) * 1.1] };
     this.#rates = new uPlot(
       {
         ...this.#size('.rates'),
-        scales: { x },
-        legend: { show: false },
+        ...common,
+        scales: { x, rate: fromZero, speed: fromZero },
+        padding: [8, 0, 0, 0],
         axes: [
-          { ...axis, size: 28 },
-          { ...axis, size: 52, scale: 'rate', values: (_, values) => values.map((v) => digits(v)) },
-          {
-            ...axis,
-            size: 44,
-            side: 1,
-            scale: 'speed',
-            grid: { show: false },
-            values: (_, values) => values.map((v) => digits(v)),
-          },
+          below,
+          { ...beside, scale: 'rate' },
+          { ...beside, size: 44, side: 1, scale: 'speed', grid: { show: false } },
         ],
-        series: [
-          {},
-          {
-            label: 'learning rate',
-            scale: 'rate',
-            stroke: colour('--curve-rate'),
-            width: 1.5,
-            points: { show: false },
-          },
-          {
-            label: 'crops a second',
-            scale: 'speed',
-            stroke: colour('--curve-speed'),
-            width: 1,
-            points: { show: false },
-          },
-        ],
+        series: [{}, curve('rate', { scale: 'rate' }), curve('speed', { scale: 'speed', width: 1 })],
       },
       [[], [], []],
       this.querySelector<HTMLElement>('.rates')!,
@@ -165,7 +140,7 @@ class CurvesView extends View {
     if (!this.#loss || !this.#rates) return;
     const { steps, loss, learningRate, cropsPerSecond, evaluations, baselines } = this.data;
     const held = new Map(evaluations.map((each) => [each.step, each.loss]));
-    // Step 0 is judged before the first step, and the flat lines go on to the end: they need places of their own.
+    // Judgements, and the ends of the flat lines, need places of their own.
     const places = [...new Set([0, ...steps, ...held.keys(), this.steps])].sort((a, b) => a - b);
     const at = new Map(steps.map((step, i) => [step, i]));
     const line = (height: number | undefined) => places.map(() => height ?? null);
@@ -177,6 +152,18 @@ class CurvesView extends View {
       line(baselines?.smoothFill),
     ]);
     this.#rates.setData([steps, learningRate, cropsPerSecond]);
+  }
+
+  /** Room for what is trained on and compared with. Held-out losses of the first steps, while BatchNorm's averages settle, may go off the scale. */
+  #lossRange(): [number, number] {
+    const { loss, evaluations, baselines } = this.data;
+    const lines = baselines ? [baselines.patchMean, baselines.smoothFill] : [];
+    const held = evaluations.map((each) => each.loss).filter(Number.isFinite);
+    const low = Math.min(1, ...loss, ...held, ...lines);
+    const usual = Math.max(low + 0.02, ...loss, ...lines);
+    const high = Math.min(Math.max(usual, ...held), usual + (usual - low));
+    const margin = 0.08 * (high - low);
+    return [Math.max(0, low - margin), high + margin];
   }
 
   #size(selector: string): { width: number; height: number } {

@@ -55,20 +55,17 @@ class PreviewView extends View {
           )}
         </tbody>
       </table>
-      <div class="row sliders">
-        <label>
-          History
-          <input type="range" min="0" max=${last} .value=${String(shown)} ?disabled=${last === 0} aria-valuetext="step ${step}" @input=${this.#choose} />
-        </label>
-        <output>step ${step}, loss ${lossText(loss)}${shown === last ? ' (newest)' : ''}</output>
-        <label>
-          Depth
-          <input type="range" min="0" max=${pictures.crop - 1} .value=${String(this.#index())} @input=${this.#deepen} />
-        </label>
+      <div class="sliders">
+        <label for="preview-history">History</label>
+        <input class="slider" id="preview-history" type="range" min="0" max=${last} .value=${String(shown)} ?disabled=${last === 0} aria-valuetext="step ${step}" @input=${this.#choose} />
+        <output>step ${step}, loss ${lossText(loss)}${shown === last ? ', newest' : ''}</output>
+        <label for="preview-depth">Depth</label>
+        <input class="slider" id="preview-depth" type="range" min="0" max=${pictures.crop - 1} .value=${String(this.#index())} @input=${this.#deepen} />
+        <output>slice ${this.#index() + 1} of ${pictures.crop}</output>
       </div>
       <p class="muted small">
         ${pictures.heldOut ? 'Held-out' : 'Training'} scan ${pictures.scan.slice(0, 8)}, crop ${pictures.index + 1} of ${pictures.count}. Blue: hidden from the model.
-        Visible voxels are copied; a patch is reconstructed from its neighbours alone.
+        Visible voxels are copied. Error: black 0, white half of the range.
       </p>
     `;
   }

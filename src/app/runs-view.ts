@@ -3,9 +3,9 @@
 import { html, nothing } from 'lit';
 import type { RunListing, WeightsFormat } from '../index.ts';
 import { CurveData } from './curves-data.ts';
-import { canResume } from './session.ts';
+import { canResume, isLive } from './session.ts';
 import { navigation, scans, session, settings } from './state.ts';
-import { bytes, digits, loss as lossText, percent, plural, sentence, when } from './text.ts';
+import { bytes, digits, loss as lossText, percent, plural, runName, sentence, when } from './text.ts';
 import { phaseName, resumeRun } from './train-view.ts';
 import { View } from './view.ts';
 import './curves-view.ts';
@@ -70,7 +70,7 @@ class RunsView extends View {
     return html`
       <li>
         <button class="run-row" aria-pressed=${open} @click=${() => this.#select(id)}>
-          <span class="row"><b>${id}</b><span class="spring"></span><span class="phase ${phase}">${phaseName(phase)}</span></span>
+          <span class="row"><b>${runName(id)}</b><span class="spring"></span><span class="phase ${phase}">${phaseName(phase)}</span></span>
           <span class="facts">${config.preset} · step ${step} of ${config.steps} · held-out ${lossText(heldOutLoss)}</span>
         </button>
       </li>
@@ -80,6 +80,7 @@ class RunsView extends View {
   #detail(run: RunListing) {
     const { id, phase, config, verdict, created, adapter } = run;
     const live = session.live && session.run?.id === id;
+    const elsewhere = !live && isLive(phase);
     const { model } = config;
     const curves = live ? session.run!.curves : this.#curves?.key === keyOf(run) ? this.#curves.data : undefined;
     const facts: [string, string][] = [
@@ -93,7 +94,7 @@ class RunsView extends View {
     ];
     return html`
       <div class="row">
-        <h1><span class="phase ${phase}">${phaseName(phase)}</span> <span class="run-name">${id}</span></h1>
+        <h1><span class="phase ${phase}">${phaseName(phase)}</span> <span class="run-name">${runName(id)}</span></h1>
         <span class="spring"></span>
         ${live ? html`<a class="button" href="#train">Watch</a>` : nothing}
         ${
@@ -102,18 +103,19 @@ class RunsView extends View {
             : nothing
         }
       </div>
+      ${elsewhere ? html`<p class="message notice">Under way in another tab, which alone writes to it.</p>` : nothing}
       ${verdict ? html`<p class="message verdict">${verdict}</p>` : nothing}
       ${this.#problem ? html`<p class="message bad" role="alert">${this.#problem}</p>` : nothing}
       <div class="run-columns">
         <div class="card"><h2>Loss</h2>${curves ? html`<hy-curves .data=${curves} .steps=${config.steps} .version=${curves.steps.length}></hy-curves>` : html`<p class="muted placeholder">Reading…</p>`}</div>
-        <div class="card">${this.#takeAway(run, live)}</div>
+        <div class="card">${this.#takeAway(run, live || elsewhere)}</div>
         ${this.#pictures(run)}
         <div class="card"><h2>Configuration</h2><dl class="facts-table">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></div>
       </div>
     `;
   }
 
-  #takeAway(run: RunListing, live: boolean) {
+  #takeAway(run: RunListing, underWay: boolean) {
     const hasWeights = run.files.some(({ path }) => path.startsWith('checkpoints/'));
     const has = (path: string) => run.files.some((file) => file.path === path);
     return html`
@@ -150,7 +152,7 @@ class RunsView extends View {
                 <button class="danger" @click=${() => this.#delete(run.id)}>Delete ${bytes(run.bytes)}</button>
                 <button @click=${() => this.#confirm(false)}>Keep</button>
               `
-            : html`<button class="quiet danger-text" ?disabled=${live} @click=${() => this.#confirm(true)}>Delete this run…</button>`
+            : html`<button class="quiet danger-text" ?disabled=${underWay} @click=${() => this.#confirm(true)}>Delete this run…</button>`
         }
       </div>
     `;
@@ -265,7 +267,7 @@ class RunsView extends View {
     try {
       const blob = await session.engine.exportWeights(id, 'checkpoint', this.#which);
       const preset = session.stored?.find((run) => run.id === id)?.config.preset;
-      settings.set({ weights: { name: `${id} (${this.#which})`, blob }, ...(preset && { preset }) });
+      settings.set({ weights: { name: `${runName(id)}, ${this.#which}`, blob }, ...(preset && { preset }) });
       session.dismiss();
       navigation.go('train');
     } catch (error) {

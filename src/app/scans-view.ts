@@ -6,7 +6,7 @@ import { hasFolderPicker, pickFolder, reopenFolder } from './folders.ts';
 import { rememberedFolder } from './remember.ts';
 import { SAMPLE_COUNT, type ScanItem } from './scans.ts';
 import { navigation, scans } from './state.ts';
-import { bytes, digits, plural, shape, sizes } from './text.ts';
+import { bytes, fileName, hu, plural, shape, sizes } from './text.ts';
 import './thumbnail.ts';
 import { View } from './view.ts';
 import './viewer.ts';
@@ -75,7 +75,7 @@ class ScansView extends View {
 
   #row(item: ScanItem) {
     const { state, audit, path, reason } = item;
-    const name = path.slice(path.lastIndexOf('/') + 1);
+    const name = fileName(path);
     const selected = scans.selected === item;
     return html`
       <li class="scan ${state} ${selected ? 'selected' : ''}">
@@ -86,8 +86,10 @@ class ScansView extends View {
             ${
               audit
                 ? html`
-                    <span class="facts">${shape(audit.shape)} · ${audit.orientation} · ${item.kind}, ${bytes(item.size)}</span>
-                    <span class="facts">${sizes(audit.spacing, 'mm')} · ${digits(audit.hu.min, 4)} to ${digits(audit.hu.max, 4)} HU</span>
+                    <span class="facts">
+                      <span>${shape(audit.shape)}</span><span>${sizes(audit.spacing, 'mm')}</span><span>${audit.orientation}</span>
+                      <span>${hu(audit.hu.min, audit.hu.max)}</span><span>${item.kind}, ${bytes(item.size)}</span>
+                    </span>
                     ${audit.notes.map((note) => html`<span class="note">${note}</span>`)}
                   `
                 : html`<span class="facts">${state === 'bad' ? reason : state === 'reading' ? 'Reading…' : 'Waiting'}</span>`

@@ -18,7 +18,6 @@ import {
   type Verdict,
 } from '../index.ts';
 import { CurveData } from './curves-data.ts';
-
 import { PreviewHistory } from './previews.ts';
 import { sentence } from './text.ts';
 import { Model } from './view.ts';
@@ -64,6 +63,14 @@ export class Session extends Model {
   /** A run of an earlier visit that did not end by itself, the newest. */
   get resumable(): RunListing | undefined {
     return this.live ? undefined : this.stored?.find((run) => canResume(run) && run.phase !== 'stopped');
+  }
+
+  constructor() {
+    super();
+    // Another tab may have trained meanwhile.
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible' && this.stored) void this.list();
+    });
   }
 
   async open(): Promise<void> {

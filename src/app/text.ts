@@ -41,9 +41,26 @@ export function digits(value: number | undefined, significant = 3): string {
   if (value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e5)) {
-    return value.toExponential(significant - 1).replace(/\.?0*e\+?/, 'e');
+    return minus(value.toExponential(significant - 1).replace(/\.?0*e\+?/, 'e'));
   }
-  return String(Number(value.toPrecision(significant)));
+  return minus(String(Number(value.toPrecision(significant))));
+}
+
+/** Hyphens that are minus signs become such: figures of the same width. */
+function minus(text: string): string {
+  return text.replaceAll('-', '−');
+}
+
+/** A range of Hounsfield units. */
+export function hu(low: number, high: number): string {
+  return `${digits(low, 4)} to ${digits(high, 4)} HU`;
+}
+
+/** Where in the body a place is, mm from the scanner's origin: world axes point to the right, the front and the head. */
+export function place(mm: readonly [number, number, number]): string {
+  const letters = ['RL', 'AP', 'SI'];
+  const along = (at: number, axis: number) => `${letters[axis]![at < 0 ? 1 : 0]} ${Math.abs(at).toFixed(1)}`;
+  return `${mm.map(along).join(' · ')} mm`;
 }
 
 /** A loss: differences in the third decimal matter. */
@@ -67,6 +84,20 @@ export function when(time: number): string {
 
 export function clock(time: number): string {
   return new Date(time).toLocaleTimeString(undefined, { hour12: false });
+}
+
+/** A run's name: those that are a time, which are given in UTC, as the time here; others as they are. */
+export function runName(id: string): string {
+  const time = /^(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)$/.exec(id);
+  if (!time) return id;
+  const [, day, h, m, s] = time;
+  return new Date(`${day}T${h}:${m}:${s}Z`).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+}
+
+/** The last part of a path; for a DICOM series, which is named by its folder, the last two. */
+export function fileName(path: string): string {
+  const names = path.split('/');
+  return names.at(-1)!.startsWith('(') ? names.slice(-2).join(' ') : names.at(-1)!;
 }
 
 export function percent(share: number): string {

@@ -4,7 +4,7 @@ import { html, nothing } from 'lit';
 import type { RunPhase, VerdictKind } from '../index.ts';
 import type { CurrentRun } from './session.ts';
 import { navigation, scans, session } from './state.ts';
-import { bytes, clock, digits, duration, loss, percent, plural } from './text.ts';
+import { bytes, clock, digits, duration, loss, percent, plural, runName } from './text.ts';
 import { View } from './view.ts';
 import './config-view.ts';
 import './curves-view.ts';
@@ -34,6 +34,9 @@ const VERDICT_CLASS: Record<VerdictKind, string> = {
 
 class TrainView extends View {
   protected override readonly watched = [session, scans];
+  /** Until when warnings were read. */
+  #read = 0;
+  #phase: RunPhase | undefined;
 
   protected override render() {
     const { run } = session;
@@ -48,21 +51,21 @@ class TrainView extends View {
         <hy-config></hy-config>
       </section>
       <aside class="explain">
-        <h2>What happens</h2>
+        <div><h2>What happens</h2>
         <p>
           Each step draws crops from your scans, cuts them into patches of 16³ voxels and hides most of them. A convolutional encoder and
           a small transformer see the rest, and a decoder fills in what is hidden.
-        </p>
-        <h2>Is it learning?</h2>
+        </p></div>
+        <div><h2>Is it learning?</h2>
         <p>
           Some scans are held out. On their crops the loss is compared with two reconstructions that need no learning: each patch’s
           <b>mean</b> (1.0), and a <b>smooth fill</b> from the visible voxels. A network that beats the second has learnt more than grey levels.
-        </p>
-        <h2>While it runs</h2>
+        </p></div>
+        <div><h2>While it runs</h2>
         <p>
           Keep the tab open; other tabs and windows do not matter. Checkpoints are written as it goes: after a reload, a crash or a lost
           GPU you continue from the last one.
-        </p>
+        </p></div>
       </aside>
     `;
   }
@@ -73,7 +76,7 @@ class TrainView extends View {
     const { id, step, config } = resumable;
     return html`
       <div class="message notice" role="status">
-        <span>Run <b>${id}</b> was interrupted after step ${step} of ${config.steps}.${scans.usable.length === 0 ? ' Add its scans to continue it.' : ''}</span>
+        <span>The run of <b>${runName(id)}</b> was interrupted after step ${step} of ${config.steps}.${scans.usable.length === 0 ? ' Add its scans to continue it.' : ''}</span>
         <span class="spring"></span>
         <button class="primary" ?disabled=${scans.usable.length === 0 || scans.busy || !session.adapter} @click=${() => resumeRun(id)}>Continue it</button>
       </div>
@@ -99,7 +102,7 @@ class TrainView extends View {
     return html`
       <section class="run-head">
         <div class="row">
-          <h1><span class="phase ${phase}">${PHASES[phase]}</span> <span class="run-name">${run.id}</span></h1>
+          <h1><span class="phase ${phase}">${PHASES[phase]}</span> <span class="run-name">${run.id && runName(run.id)}</span></h1>
           <span class="spring"></span>
           ${this.#controls(run)}
         </div>
@@ -111,11 +114,12 @@ class TrainView extends View {
           ${this.#number('Crops a second', digits(progress?.cropsPerSecond))}
           ${this.#number('Time left', progress && phase === 'training' ? duration(progress.secondsLeft) : '–')}
           ${this.#number('Learning rate', digits(progress?.learningRate))}
-          ${this.#number('Epoch', progress ? digits(progress.epoch) : '–')}
+          ${this.#number('Epoch', progress ? String(progress.epoch + 1) : '–')}
           ${this.#number('GPU memory', run.plan ? bytes(run.plan.bytes.peak) : '–')}
           ${this.#number('GPU waited', progress ? percent(progress.waitedShare) : '–')}
         </dl>
         ${error ? html`<p class="message bad" role="alert">${error}</p>` : nothing}
+        ${this.#warning(run)}
         ${phase === 'preparing' ? html`<p class="message notice" role="status"><span class="spinner"></span>${run.detail || 'Preparing'}…</p>` : nothing}
         ${verdict?.sentence ? html`<p class="message verdict ${VERDICT_CLASS[verdict.kind]}" role="status">${verdict.sentence}</p>` : nothing}
       </section>
@@ -134,6 +138,22 @@ class TrainView extends View {
           ${[...run.log].reverse().map(({ time, level, text }) => html`<li class=${level}><time>${clock(time)}</time> ${text}</li>`)}
         </ol>
       </section>
+    `;
+  }
+
+  /** The newest warning that was not put away: a full disk, a lost GPU, scans set aside. All are in the log. */
+  #warning({ log }: CurrentRun) {
+    const warning = log.findLast(({ level, time }) => level === 'warning' && time > this.#read);
+    if (!warning) return nothing;
+    const putAway = () => {
+      this.#read = warning.time;
+      this.requestUpdate();
+    };
+    return html`
+      <div class="message warn" role="alert">
+        <span class="grow">${warning.text}</span>
+        <button class="quiet" aria-label="Dismiss" title="Dismiss: it stays in the log" @click=${putAway}>×</button>
+      </div>
     `;
   }
 
@@ -157,6 +177,13 @@ class TrainView extends View {
       <button @click=${() => session.dismiss()}>New run</button>
       <button class="primary" @click=${() => navigation.go('runs')}>Take the weights</button>
     `;
+  }
+
+  /** A new run begins at the top, wherever the settings were scrolled to. */
+  protected override updated(): void {
+    const phase = session.run?.phase;
+    if (phase === 'preparing' && phase !== this.#phase) this.closest('main')?.scrollTo(0, 0);
+    this.#phase = phase;
   }
 
   #number(name: string, value: string) {

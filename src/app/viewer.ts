@@ -1,12 +1,13 @@
 /** Three linked planes of a scan: click or drag to move the crosshair, wheel or slider to scroll, windows in HU; a volume view. */
 
 import { html, nothing, type PropertyValues } from 'lit';
+import { apply } from '../data/affine.ts';
 import { drawSlice, type Placement, pixelAt } from './canvas-view.ts';
 import type { ViewVolume } from './scan-protocol.ts';
 import type { ScanItem } from './scans.ts';
 import { huColours, middle, PLANES, type Plane, slicePixels, type Triple, WINDOWS } from './slices.ts';
 import { scans } from './state.ts';
-import { digits, sentence, shape, sizes } from './text.ts';
+import { digits, hu, place, sentence, shape, sizes } from './text.ts';
 import { View } from './view.ts';
 import './volume-view.ts';
 
@@ -102,7 +103,7 @@ class Viewer extends View {
             : html`<span class="spinner" role="status" aria-label="Reading the scan"></span>`
         }
         <figcaption>
-          <span>${plane.name}</span>
+          <span class="plane-name">${plane.name}</span>
           <input
             type="range" min="0" max=${count - 1} .value=${String(index)} ?disabled=${!volume} aria-label="${plane.name} slice"
             @input=${(event: Event) => this.#move(plane.normal, Number((event.target as HTMLInputElement).value))}
@@ -115,7 +116,10 @@ class Viewer extends View {
 
   #fourth(item: ScanItem) {
     if (this.#volumeView && this.#volume) {
-      return html`<hy-volume .volume=${this.#volume} .range=${this.#range}></hy-volume>`;
+      return html`
+        <hy-volume .volume=${this.#volume} .range=${this.#range}></hy-volume>
+        <div class="caption"><span class="plane-name">volume</span><span class="muted">drag to turn</span><button class="quiet" @click=${() => this.#showVolume(false)}>Facts</button></div>
+      `;
     }
     const { audit, hash } = item;
     if (!audit) return nothing;
@@ -125,14 +129,17 @@ class Viewer extends View {
       ['Extent', `${audit.sizeMm.map((mm) => mm.toFixed(0)).join(' × ')} mm`],
       ['Orientation', audit.orientation],
       ['Stored as', audit.dtype],
-      ['Range', `${digits(audit.hu.min, 5)} to ${digits(audit.hu.max, 5)} HU`],
-      ['Percentiles 1 · 50 · 99', `${audit.hu.p1} · ${audit.hu.p50} · ${audit.hu.p99} HU`],
+      ['Range', hu(audit.hu.min, audit.hu.max)],
+      [
+        'Percentiles 1 · 50 · 99',
+        `${[audit.hu.p1, audit.hu.p50, audit.hu.p99].map((value) => digits(value, 4)).join(' · ')} HU`,
+      ],
       ['Known to runs as', hash ?? ''],
     ];
     return html`
       <dl class="facts-table">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
       ${audit.notes.length > 0 ? html`<ul class="notes">${audit.notes.map((note) => html`<li>${note}</li>`)}</ul>` : nothing}
-      <button ?disabled=${!this.#volume} @click=${this.#showVolume}>Volume view</button>
+      <button class="volume-button" ?disabled=${!this.#volume} @click=${() => this.#showVolume(true)}>Volume view</button>
     `;
   }
 
@@ -154,6 +161,7 @@ class Viewer extends View {
         pixel: [spacing[right], spacing[down]],
         cross: [shape[right] - 1 - this.#at[right], shape[down] - 1 - this.#at[down]],
         smooth: true,
+        bar: true,
       });
       if (place) this.#places.set(plane, place);
     }
@@ -192,7 +200,8 @@ class Viewer extends View {
     if (!volume) return '';
     const [x, y, z] = this.#at;
     const [nx, ny] = volume.shape;
-    return `${x + 1}, ${y + 1}, ${z + 1}: ${volume.hu[x + nx * (y + ny * z)]} HU`;
+    const value = volume.hu[x + nx * (y + ny * z)];
+    return html`<span>${place(apply(volume.affine, this.#at))}</span> <b>${digits(value, 5)} HU</b>`;
   }
 
   #setRange(range: readonly [number, number]): void {
@@ -213,8 +222,8 @@ class Viewer extends View {
     this.#setRange([level - half, level + half]);
   }
 
-  #showVolume(): void {
-    this.#volumeView = true;
+  #showVolume(on: boolean): void {
+    this.#volumeView = on;
     this.requestUpdate();
   }
 }
