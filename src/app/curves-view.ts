@@ -7,6 +7,9 @@ import type { CurveData } from './curves-data.ts';
 import { digits } from './text.ts';
 import { View } from './view.ts';
 
+/** Distances between marks of the steps: whole numbers. */
+const STEPS = [0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+
 class CurvesView extends View {
   static override properties = {
     data: { attribute: false },
@@ -83,9 +86,9 @@ class CurvesView extends View {
       ticks: { stroke: line, width: 1, size: 5 },
       font: '11px system-ui, sans-serif',
       gap: 4,
-      values: (_, values) => values.map((value) => (value === null ? '' : digits(value))),
+      values: (_, values) => values.map((value) => (value === null ? '' : digits(value, 4))),
     };
-    const below: uPlot.Axis = { ...axis, size: 24, space: 60 };
+    const below: uPlot.Axis = { ...axis, size: 24, space: 60, incrs: STEPS };
     const beside: uPlot.Axis = { ...axis, size: 56, space: 34 };
     const curve = (name: string, style: Partial<uPlot.Series> = {}): uPlot.Series => ({
       stroke: colour(`--curve-${name}`),
@@ -160,7 +163,7 @@ class CurvesView extends View {
     const lines = baselines ? [baselines.patchMean, baselines.smoothFill] : [];
     const held = evaluations.map((each) => each.loss).filter(Number.isFinite);
     const low = Math.min(1, ...loss, ...held, ...lines);
-    const usual = Math.max(low + 0.02, ...loss, ...lines);
+    const usual = Math.max(low + 0.1, ...loss, ...lines);
     const high = Math.min(Math.max(usual, ...held), usual + (usual - low));
     const margin = 0.08 * (high - low);
     return [Math.max(0, low - margin), high + margin];

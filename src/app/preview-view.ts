@@ -58,7 +58,7 @@ class PreviewView extends View {
       <div class="sliders">
         <label for="preview-history">History</label>
         <input class="slider" id="preview-history" type="range" min="0" max=${last} .value=${String(shown)} ?disabled=${last === 0} aria-valuetext="step ${step}" @input=${this.#choose} />
-        <output>step ${step}, loss ${lossText(loss)}${shown === last ? ', newest' : ''}</output>
+        <output>step ${step}, loss ${lossText(loss)}</output>
         <label for="preview-depth">Depth</label>
         <input class="slider" id="preview-depth" type="range" min="0" max=${pictures.crop - 1} .value=${String(this.#index())} @input=${this.#deepen} />
         <output>slice ${this.#index() + 1} of ${pictures.crop}</output>

@@ -224,12 +224,7 @@ export class Engine implements EngineService {
     const { created, config, adapter } = await readHead(store);
     const status = await readStatus(store);
     const live = this.current?.id === id && isLive(this.current.run.phase);
-    const told: RunPhase = status?.phase ?? 'interrupted';
-    const phase = live
-      ? this.current!.run.phase
-      : !isLive(told) || (await this.writtenElsewhere(id))
-        ? told
-        : 'interrupted';
+    const phase = live ? this.current!.run.phase : await this.phaseOf(id, status?.phase);
     return {
       id,
       created,
@@ -245,11 +240,13 @@ export class Engine implements EngineService {
     };
   }
 
-  /** Whether another tab or program has the run under way. */
-  private async writtenElsewhere(id: string): Promise<boolean> {
+  /** The phase of a run that is not this engine's: `told` is what its folder says, which may be old or of a process that died. */
+  private async phaseOf(id: string, told: RunPhase = 'interrupted'): Promise<RunPhase> {
+    if (told === 'finished') return told;
     const release = await this.host.lock(id).catch(() => undefined);
     release?.();
-    return release === undefined;
+    if (!release) return isLive(told) ? told : 'preparing'; // another tab or program has it under way
+    return isLive(told) ? 'interrupted' : told;
   }
 
   private needCurrent(doing: string): Current {
