@@ -40,7 +40,8 @@ async function stepOf(page: Page): Promise<number> {
 }
 
 async function waitForStep(page: Page, step: number): Promise<void> {
-  const reached = (least: number) => Number.parseInt(document.querySelector('.numbers dd')!.textContent!, 10) >= least;
+  const reached = (least: number) =>
+    Number.parseInt(document.querySelector('.numbers dd')?.textContent ?? '', 10) >= least;
   await page.waitForFunction(reached, step, { timeout: 900_000 });
 }
 

@@ -12,6 +12,7 @@ import './runs-view.ts';
 import './scans-view.ts';
 import './train-view.ts';
 
+const TITLE = document.title;
 const DARK = '(prefers-color-scheme: dark)';
 
 class AppView extends View {
@@ -62,6 +63,13 @@ class AppView extends View {
       </footer>
       ${this.#dragging ? html`<div class="drop-veil"><p>Drop scans, or folders of scans</p></div>` : nothing}
     `;
+  }
+
+  /** Progress can be read off the tab while another is looked at. */
+  protected override updated(): void {
+    const { run, live } = session;
+    const share = live && run?.progress ? `${percent(run.progress.step / run.progress.steps)} · ` : '';
+    document.title = `${share}${TITLE}`;
   }
 
   #badge(name: string) {

@@ -99,7 +99,7 @@ class CurvesView extends View {
     });
     const dash = [5, 4];
     const x: uPlot.Scale = { time: false, range: () => [0, Math.max(this.steps, 1)] };
-    const y: uPlot.Scale = this.#log ? { distr: 3 } : { range: () => this.#lossRange() };
+    const y: uPlot.Scale = { distr: this.#log ? 3 : 1, range: () => this.#lossRange() };
     const common = { scales: { x }, legend: { show: false }, cursor: { drag: { x: false } } };
     this.#loss = new uPlot(
       {
@@ -161,10 +161,12 @@ class CurvesView extends View {
   #lossRange(): [number, number] {
     const { loss, evaluations, baselines } = this.data;
     const lines = baselines ? [baselines.patchMean, baselines.smoothFill] : [];
-    const held = evaluations.map((each) => each.loss).filter(Number.isFinite);
-    const low = Math.min(1, ...loss, ...held, ...lines);
-    const usual = Math.max(low + 0.1, ...loss, ...lines);
-    const high = Math.min(Math.max(usual, ...held), usual + (usual - low));
+    const held = evaluations.map((each) => each.loss);
+    const low = [loss, held, lines].flat().reduce(least, 1);
+    const usual = [loss, lines].flat().reduce(greatest, low + 0.1);
+    const highest = held.reduce(greatest, usual);
+    if (this.#log) return [0.95 * low, 1.05 * highest];
+    const high = Math.min(highest, usual + (usual - low));
     const margin = 0.08 * (high - low);
     return [Math.max(0, low - margin), high + margin];
   }
@@ -185,6 +187,14 @@ class CurvesView extends View {
     this.#loss = undefined;
     this.#rates = undefined;
   }
+}
+
+function least(a: number, b: number): number {
+  return b < a ? b : a;
+}
+
+function greatest(a: number, b: number): number {
+  return b > a ? b : a;
 }
 
 customElements.define('hy-curves', CurvesView);

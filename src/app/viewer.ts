@@ -67,8 +67,8 @@ class Viewer extends View {
             `,
           )}
         </div>
-        <label class="inline">Width <input type="number" min="1" step="10" .value=${String(this.#range[1] - this.#range[0])} @change=${this.#width} /></label>
-        <label class="inline">Level <input type="number" step="10" .value=${String((this.#range[0] + this.#range[1]) / 2)} @change=${this.#level} /></label>
+        <label class="inline" title="Window width, HU">W <input type="number" aria-label="Width" min="1" step="10" .value=${String(this.#range[1] - this.#range[0])} @change=${this.#width} /></label>
+        <label class="inline" title="Window level, HU">L <input type="number" aria-label="Level" step="10" .value=${String((this.#range[0] + this.#range[1]) / 2)} @change=${this.#level} /></label>
         <span class="spring"></span>
         <span class="readout" aria-live="off">${this.#readout()}</span>
       </div>
