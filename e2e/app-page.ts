@@ -17,8 +17,8 @@ export const WITH_WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swif
 export const WITHOUT_WEBGPU = ['--disable-gpu', '--disable-features=WebGPU,WebGPUService'];
 /** Pictures of every state are left here when it is set. */
 export const SHOTS = process.env.HYSPARK_SHOTS;
-/** What a browser says of its own software renderer is not the page's. */
-const NOT_OURS = /GL Driver Message|software|Automatic fallback|powerPreference/i;
+/** What a browser says of its own renderer, and of one that ended, is not the page's. */
+const NOT_OURS = /GL Driver Message|software|Automatic fallback|powerPreference|external Instance reference/i;
 
 const folders: string[] = [];
 
@@ -99,6 +99,12 @@ export class App {
     await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(this.address).origin, quotaSize });
   }
 
+  /** Ends the process in which the browser talks to the GPU; it starts another. */
+  async crashGpu(page: Page): Promise<void> {
+    const session = await this.context.newCDPSession(page);
+    await session.send('Browser.crashGpuProcess');
+  }
+
   /** At the end of every test. */
   async noComplaints(): Promise<void> {
     await this.context?.close();
@@ -128,9 +134,14 @@ function watch(): void {
   };
 }
 
-/** The longest tasks of the page's main thread since it was loaded, ms. */
+/** The longest tasks of the page's main thread since the last call, ms. */
 export function longTasks(page: Page): Promise<number[]> {
-  return page.evaluate(() => (window as unknown as Watched).longTasks.sort((a, b) => b - a).slice(0, 5));
+  return page.evaluate(() =>
+    (window as unknown as Watched).longTasks
+      .splice(0)
+      .sort((a, b) => b - a)
+      .slice(0, 5),
+  );
 }
 
 /** How many wake locks the page asked for, and how many it holds. */
@@ -138,6 +149,14 @@ export function wakeLocks(page: Page): Promise<{ asked: number; held: number }> 
   return page.evaluate(() => {
     const { wakeLocks } = window as unknown as Watched;
     return { asked: wakeLocks.length, held: wakeLocks.filter(({ released }) => !released).length };
+  });
+}
+
+/** What a page notices of having been in the background: its wake lock is gone, and it is told that it can be seen. */
+export async function hideAndShow(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    for (const lock of (window as unknown as Watched).wakeLocks) await lock.release();
+    document.dispatchEvent(new Event('visibilitychange'));
   });
 }
 

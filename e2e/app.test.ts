@@ -14,6 +14,7 @@ import {
   downloaded,
   expectTabletWidth,
   expectUsable,
+  hideAndShow,
   longTasks,
   shot,
   temporary,
@@ -81,6 +82,7 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await expectUsable(page, 'configure');
   await expectTabletWidth(page, 'configure');
 
+  await longTasks(page); // axe's own
   await page.getByRole('button', { name: 'Pre-train' }).click();
   await page.getByText('Building pipelines').first().waitFor();
   await shot(page, 'preparing');
@@ -95,16 +97,18 @@ test(`from sample scans to weights${torchNote}`, async () => {
   expect(await other.getByRole('button', { name: 'Delete this run…' }).isDisabled()).toBe(true);
   expect(await other.getByRole('button', { name: 'Continue' }).count()).toBe(0);
   await other.close();
+  await hideAndShow(page);
+  await expect.poll(() => wakeLocks(page)).toEqual({ asked: 2, held: 1 });
 
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.getByRole('button', { name: 'Resume' }).waitFor();
   const paused = await stepOf(page);
   expect(paused).toBeGreaterThanOrEqual(4);
   expect((await wakeLocks(page)).held).toBe(0);
+  console.log(`Longest tasks of the main thread while training, ms: ${(await longTasks(page)).join(', ')}`);
   await page.getByLabel('log scale').check();
   await expectUsable(page, 'paused');
   await expectTabletWidth(page, 'paused');
-  console.log(`Longest tasks of the main thread while training, ms: ${(await longTasks(page)).join(', ')}`);
 
   await page.reload();
   await page.getByText(`was interrupted after step ${paused} of ${STEPS}`).waitFor();
@@ -121,9 +125,7 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await page.getByRole('button', { name: 'Dismiss' }).click();
 
   // The GPU's process dies: the run goes on from its checkpoint on a new device.
-  const crash = await app.context.newPage();
-  await crash.goto('chrome://gpucrash').catch(() => undefined); // the page itself never answers
-  await crash.close();
+  await app.crashGpu(page);
   await page.locator('.message.warn', { hasText: 'The GPU was lost' }).waitFor({ timeout: 600_000 });
   await shot(page, 'lost-gpu');
 
