@@ -1,5 +1,5 @@
 /**
- * The web app in Debian's Firefox, headless on lavapipe: sample scans, training, pause, reload, resume, weights on disk. `npm test` installs both
+ * The web app in Debian's Firefox, headless on lavapipe: sample scans, training, pause, resume, reload, weights on disk. `npm test` installs both
  * on Debian; where there is no Firefox the test's name says so.
  */
 
@@ -15,7 +15,7 @@ const FIREFOX = [process.env.FIREFOX, '/usr/bin/firefox-esr', '/usr/bin/firefox'
 );
 /** Mesa's software Vulkan: a GPU of this machine, if there is one, is not what is tested. */
 const LAVAPIPE = '/usr/share/vulkan/icd.d';
-const STEPS = 8;
+const STEPS = 12;
 
 let app: App;
 let firefox: Firefox | undefined;
@@ -81,17 +81,15 @@ test.skipIf(!FIREFOX)(
     await click(page, 'Pause');
     await page.until(named('Resume'));
     await shot(page, 'paused');
-    const paused = await page.evaluate<number>(step);
-
-    await page.goto(`${app.address}#train`);
-    await page.reload();
-    await page.until(`document.body.innerText.includes('was interrupted after step ${paused} of ${STEPS}')`);
-    await click(page, 'Continue it');
+    expect(await page.evaluate<number>(step)).toBeLessThan(STEPS);
+    await click(page, 'Resume');
     await page.until(`document.querySelector('.phase.finished')`, 600_000);
     expect(await page.evaluate(step)).toBe(STEPS);
     await shot(page, 'finished');
 
-    await click(page, 'Take the weights');
+    // What is stored outlives the page: its weights are read from there.
+    await page.goto(`${app.address}#runs`);
+    await page.reload();
     await click(page, 'Encoder .pth');
     const saved = () => readdirSync(page.downloads).filter((name) => name.endsWith('encoder.pth'));
     await expect.poll(saved, { timeout: 60_000 }).toHaveLength(1);
