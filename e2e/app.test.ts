@@ -65,7 +65,7 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await page.getByRole('button', { name: 'Train on these' }).click();
   await page.getByText('More settings').click();
   await set(page, 'Mask ratio', '1.5');
-  await page.locator('.field.wrong', { hasText: 'does not do' }).waitFor();
+  await page.locator('.field.wrong', { hasText: 'cannot be used' }).waitFor();
   expect(await page.getByRole('button', { name: 'Pre-train' }).isDisabled()).toBe(true);
   await shot(page, 'wrong-setting');
   for (const [label, value] of [

@@ -1,6 +1,6 @@
 /** The curves of a run: losses with the two lines to beat; below, learning rate and speed. Drawn by uPlot. */
 
-import { html, type PropertyValues } from 'lit';
+import { html } from 'lit';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { CurveData } from './curves-data.ts';
@@ -66,8 +66,8 @@ class CurvesView extends View {
     this.#build();
   }
 
-  protected override updated(changes: PropertyValues<this>): void {
-    if (changes.has('data') || changes.has('version') || changes.has('steps')) this.#update();
+  protected override updated(): void {
+    this.#update();
   }
 
   #toggleLog(event: Event): void {

@@ -184,5 +184,5 @@ export function fieldOf(error: unknown): { name: string; text: string } | undefi
   if (!(error instanceof HysparkError)) return undefined;
   const { doing, got, need } = error.parts;
   const field = FIELDS.find(({ saidAs }) => saidAs.test(doing));
-  return field && { name: field.name, text: need ? `${got} does not do: ${need}.` : error.message };
+  return field && { name: field.name, text: need ? `${got} cannot be used. Needed: ${need}.` : error.message };
 }

@@ -29,7 +29,11 @@ export abstract class View extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.#ends = this.watched.map((model) => model.subscribe(() => this.requestUpdate()));
+    const redraw = () => this.requestUpdate();
+    this.#ends = this.watched.map((model) => model.subscribe(redraw));
+    // Canvases are empty after the browser has lost the GPU.
+    this.addEventListener('contextrestored', redraw, { capture: true });
+    this.#ends.push(() => this.removeEventListener('contextrestored', redraw, { capture: true }));
   }
 
   override disconnectedCallback(): void {
