@@ -117,7 +117,7 @@ class AppView extends View {
     this.requestUpdate();
     if (!event.dataTransfer || event.dataTransfer.files.length === 0) return;
     navigation.go('scans');
-    void filesFromDrop(event.dataTransfer.items).then((files) => scans.add(files));
+    void scans.addFrom(filesFromDrop(event.dataTransfer.items));
   }
 }
 

@@ -119,8 +119,11 @@ class ConfigView extends View {
   #memory() {
     const plan = this.#plan;
     if (this.#general) return html`<p class="message bad" role="alert">${this.#general}</p>`;
-    if (!plan)
-      return html`<div class="memory muted">${session.adapter ? 'Planning…' : 'Planned memory is shown once a GPU is found.'}</div>`;
+    if (!plan) {
+      const wrong = settings.problems.size + this.#problems.size > 0;
+      const text = session.adapter ? (wrong ? '' : 'Planning…') : 'Planned memory is shown once a GPU is found.';
+      return text && html`<div class="memory muted">${text}</div>`;
+    }
     const { bytes: parts } = plan;
     const rows: [string, number, string][] = [
       ['Weights, gradients, moments', parts.variables, 'a'],

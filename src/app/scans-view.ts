@@ -108,7 +108,7 @@ class ScansView extends View {
       <button ?disabled=${busy} @click=${() => this.#input('files').click()}>Add files…</button>
       ${
         first && this.#earlier
-          ? html`<button ?disabled=${busy} @click=${this.#reopen}>Open “${this.#earlier.name}” again</button>`
+          ? html`<button ?disabled=${busy} @click=${() => scans.addFrom(reopenFolder(this.#earlier!))}>Open “${this.#earlier.name}” again</button>`
           : nothing
       }
       <button class=${first ? 'primary' : ''} ?disabled=${busy} title="${SAMPLE_COUNT} generated bodies: nothing in them is of a person" @click=${() => scans.addSamples()}>
@@ -138,15 +138,9 @@ class ScansView extends View {
     return this.querySelector<HTMLInputElement>(`input.${name}`)!;
   }
 
-  async #folder(): Promise<void> {
-    if (!hasFolderPicker()) return this.#input('folder').click();
-    const files = await pickFolder();
-    if (files) await scans.add(files);
-  }
-
-  async #reopen(): Promise<void> {
-    const files = await reopenFolder(this.#earlier!);
-    if (files) await scans.add(files);
+  #folder(): void {
+    if (hasFolderPicker()) void scans.addFrom(pickFolder());
+    else this.#input('folder').click();
   }
 
   #chosen(event: Event): void {

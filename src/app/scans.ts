@@ -89,6 +89,17 @@ export class Scans extends Model {
     await this.#readWaiting();
   }
 
+  /** Adds what a picker or a drop gives, once it does; undefined when the person changed their mind. */
+  async addFrom(files: Promise<readonly FoundFile[] | undefined>): Promise<void> {
+    try {
+      const found = await files;
+      if (found) await this.add(found);
+    } catch (error) {
+      this.problem = sentence(error);
+      this.changed();
+    }
+  }
+
   /** Makes the sample scans. */
   async addSamples(): Promise<void> {
     this.problem = undefined;
