@@ -1,5 +1,6 @@
 # Sourced by test.sh. What the tests need beyond npm packages: Chromium, and lavapipe, Mesa's software Vulkan driver, of
-# Mesa 24 or newer. `set_up` does nothing when both are there, installs them on Debian as root, and elsewhere says how.
+# Mesa 24 or newer. `set_up` does nothing when both are there, installs them on Debian as root, and elsewhere says how. With
+# them it installs Firefox, for one test that says so where there is none.
 
 find_chromium() {
   local file
@@ -47,6 +48,7 @@ install_commands() {
   if [ -n "$source" ]; then echo "echo '$source' >/etc/apt/sources.list.d/$codename-backports.list"; fi
   echo 'apt-get update'
   if ! find_chromium >/dev/null; then echo 'apt-get install -y --no-install-recommends chromium'; fi
+  if [ ! -x /usr/bin/firefox-esr ]; then echo 'apt-get install -y --no-install-recommends firefox-esr'; fi
   if ! find_lavapipe >/dev/null; then echo "apt-get install -y --no-install-recommends $backports mesa-vulkan-drivers"; fi
 }
 

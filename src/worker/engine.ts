@@ -63,11 +63,7 @@ export class Engine implements EngineService {
     const release = await this.host.lock(id).catch(() => undefined);
     if (!release) {
       this.starting = false;
-      throw new HysparkError('bad-state', {
-        doing: `Starting run "${id}"`,
-        got: 'a run that another tab or program is writing',
-        advice: 'Stop it there first',
-      });
+      throw elsewhere(`Starting run "${id}"`);
     }
     const loader = this.host.startLoader();
     const end = async () => {
@@ -196,7 +192,13 @@ export class Engine implements EngineService {
       throw new HysparkError('bad-state', { doing: `Deleting run "${run}"`, got: 'a run under way', need: 'stop it' });
     }
     await readHead(storeIn(this.host.runs, run)); // never a folder that is no run
-    await this.host.runs.remove(run);
+    const release = await this.host.lock(run).catch(() => undefined);
+    if (!release) throw elsewhere(`Deleting run "${run}"`);
+    try {
+      await this.host.runs.remove(run);
+    } finally {
+      release();
+    }
   }
 
   async dispose(): Promise<void> {
@@ -222,11 +224,11 @@ export class Engine implements EngineService {
     const { created, config, adapter } = await readHead(store);
     const status = await readStatus(store);
     const live = this.current?.id === id && isLive(this.current.run.phase);
-    const phase: RunPhase = live ? this.current!.run.phase : (status?.phase ?? 'interrupted');
+    const phase = live ? this.current!.run.phase : await this.phaseOf(id, status?.phase);
     return {
       id,
       created,
-      phase: !live && isLive(phase) ? 'interrupted' : phase,
+      phase,
       step: status?.step ?? 0,
       config,
       adapter: status?.adapter ?? adapter,
@@ -236,6 +238,15 @@ export class Engine implements EngineService {
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       files,
     };
+  }
+
+  /** The phase of a run that is not this engine's: `told` is what its folder says, which may be old or of a process that died. */
+  private async phaseOf(id: string, told: RunPhase = 'interrupted'): Promise<RunPhase> {
+    if (told === 'finished') return told;
+    const release = await this.host.lock(id).catch(() => undefined);
+    release?.();
+    if (!release) return isLive(told) ? told : 'preparing'; // another tab or program has it under way
+    return isLive(told) ? 'interrupted' : told;
   }
 
   private needCurrent(doing: string): Current {
@@ -250,6 +261,11 @@ export class Engine implements EngineService {
 }
 
 type EngineArguments<K extends keyof EngineService> = Parameters<EngineService[K]>;
+
+function elsewhere(doing: string): HysparkError {
+  const got = 'a run that another tab or program is writing';
+  return new HysparkError('bad-state', { doing, got, advice: 'Stop it there first' });
+}
 
 function isLive(phase: RunPhase): boolean {
   return phase === 'preparing' || phase === 'training' || phase === 'paused';

@@ -1,0 +1,76 @@
+/** The web app in Chromium, without training: real scans and bad files dropped, the viewer, the volume view; the page without WebGPU. */
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { sharedPath, testWithShared } from '../src/testing/shared.ts';
+import { App, expectTabletWidth, expectUsable, shot, temporary, WITHOUT_WEBGPU } from './app-page.ts';
+
+let app: App;
+
+beforeAll(async () => {
+  app = await App.serve();
+}, 300_000);
+afterEach(() => app.noComplaints());
+afterAll(() => app?.close());
+
+test('a bad file is listed with its reason, and can be removed', async () => {
+  const page = await app.open();
+  const bad = join(temporary(), 'not-a-scan.nii.gz');
+  writeFileSync(bad, 'This is text.');
+  await app.drop(page, [bad]);
+  await page.locator('.scan.bad', { hasText: 'not-a-scan' }).getByText('NIfTI').waitFor();
+  expect(await page.getByRole('button', { name: 'Train on these' }).isDisabled()).toBe(true);
+  await page.getByRole('button', { name: 'Remove not-a-scan.nii.gz' }).click();
+  await page.getByText('Drop scans or folders anywhere').waitFor();
+}, 120_000);
+
+testWithShared('ct')(
+  'real scans are dropped, listed and looked at',
+  async () => {
+    const page = await app.open();
+    await app.drop(page, ['ct/nifti/totalseg_example_ct_sm.nii.gz', 'ct/dicom/cip_chest64'].map(sharedPath));
+    await page.waitForFunction(() => document.querySelectorAll('.scan.ready').length === 2);
+    await app.drop(page, [sharedPath('ct/hostile')]);
+    await page.locator('.scan.bad').first().waitFor();
+    await page.waitForFunction(() => !document.querySelector('.reading'));
+    for (const reason of await page.locator('.scan.bad .facts').allInnerTexts()) expect(reason).toMatch(/\.$/);
+    const dicom = page.locator('.scan.ready', { hasText: 'cip_chest64 (79 DICOM files)' });
+    expect(await dicom.innerText()).toContain('64 × 64 × 79');
+    await dicom.locator('.scan-main').click();
+
+    const readout = page.locator('.readout b');
+    await readout.filter({ hasText: 'HU' }).waitFor();
+    await page.getByRole('button', { name: 'Bone', exact: true }).click();
+    expect(await page.getByLabel('Width').inputValue()).toBe('2500');
+    const place = page.locator('.readout span').first();
+    const before = await place.innerText();
+    expect(before).toMatch(/^[RL] [\d.]+ · [AP] [\d.]+ · [SI] [\d.]+ mm$/);
+    await page.getByLabel('axial slice', { exact: true }).focus();
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(() => place.innerText()).not.toBe(before);
+    await page.locator('canvas[data-plane=coronal]').click({ position: { x: 200, y: 100 } });
+    await expectUsable(page, 'real-scans');
+    await expectTabletWidth(page, 'real-scans');
+
+    await page.getByRole('button', { name: 'Volume view' }).click();
+    await page.locator('hy-volume:not(:has(.spinner)) canvas').waitFor();
+    await page.waitForTimeout(500); // it draws in its own time
+    await shot(page, 'volume');
+    await page.getByRole('button', { name: 'Facts' }).click();
+    await page.getByText('Known to runs as').waitFor();
+  },
+  300_000,
+);
+
+test('without WebGPU the page says what was found and what to switch on', async () => {
+  const page = await app.open('#device', WITHOUT_WEBGPU);
+  await page.locator('.message.bad').waitFor();
+  await page.getByRole('heading', { name: 'What to switch on' }).waitFor();
+  expect(await page.locator('.findings').innerText()).toContain('None answered');
+  await expectUsable(page, 'no-webgpu');
+  await expectTabletWidth(page, 'no-webgpu');
+  await page.getByRole('link', { name: 'Train', exact: true }).click();
+  expect(await page.getByRole('button', { name: 'Pre-train' }).isDisabled()).toBe(true);
+  await page.getByText('No GPU to train on').waitFor();
+}, 120_000);

@@ -1,0 +1,106 @@
+/** What this browser offers that the app needs, and how to switch on what is missing. */
+
+export interface Finding {
+  readonly name: string;
+  readonly state: 'yes' | 'no' | 'weak';
+  readonly text: string;
+}
+
+export async function findings(): Promise<Finding[]> {
+  const gpu = 'gpu' in navigator;
+  const found: Finding[] = [
+    {
+      name: 'Secure page',
+      state: isSecureContext ? 'yes' : 'no',
+      text: isSecureContext ? 'HTTPS, or this machine' : 'Browsers offer WebGPU on https:// and on localhost only',
+    },
+    {
+      name: 'WebGPU',
+      state: gpu ? 'yes' : 'no',
+      text: gpu ? 'Offered by this browser' : 'Not offered by this browser',
+    },
+    {
+      name: 'Volume view',
+      state: hasWebGl2() ? 'yes' : 'no',
+      text: hasWebGl2() ? 'WebGL 2' : 'WebGL 2 is off: slices are shown, volumes are not',
+    },
+    await storage(),
+    {
+      name: 'Folders',
+      state: 'showDirectoryPicker' in window ? 'yes' : 'weak',
+      text:
+        'showDirectoryPicker' in window
+          ? 'Can be opened again after a reload'
+          : 'Chosen or dropped anew after each reload',
+    },
+    {
+      name: 'Staying awake',
+      state: 'wakeLock' in navigator ? 'yes' : 'weak',
+      text: 'wakeLock' in navigator ? 'While training' : 'Not offered: keep the machine from sleeping during a run',
+    },
+    {
+      name: 'Processors',
+      state: navigator.hardwareConcurrency > 1 ? 'yes' : 'weak',
+      text: `${navigator.hardwareConcurrency} for reading and preparing scans`,
+    },
+  ];
+  return found;
+}
+
+async function storage(): Promise<Finding> {
+  try {
+    await navigator.storage.getDirectory();
+    const { quota = 0, usage = 0 } = await navigator.storage.estimate();
+    const free = (quota - usage) / 2 ** 30;
+    return {
+      name: 'Storage',
+      state: free > 2 ? 'yes' : 'weak',
+      text: `${free.toPrecision(3)} GiB for runs and prepared scans`,
+    };
+  } catch {
+    return {
+      name: 'Storage',
+      state: 'no',
+      text: 'The private file system is off (a private window?): runs cannot be kept',
+    };
+  }
+}
+
+let webGl2: boolean | undefined;
+
+function hasWebGl2(): boolean {
+  webGl2 ??= document.createElement('canvas').getContext('webgl2') !== null;
+  return webGl2;
+}
+
+export interface Advice {
+  readonly browser: string;
+  readonly steps: readonly string[];
+}
+
+/** How to get WebGPU in each browser; the one in use first. */
+export function advice(agent: string): Advice[] {
+  const linux = /Linux/.test(agent) && !/Android/.test(agent);
+  const chrome: Advice = {
+    browser: 'Chrome, Edge',
+    steps: [
+      'Version 113 or newer on Windows, macOS and ChromeOS, 121 on Android: nothing to switch on.',
+      'Settings → System: “Use graphics acceleration when available” must be on.',
+      ...(linux ? ['On Linux: open chrome://flags, enable “Unsafe WebGPU Support” and “Vulkan”, restart.'] : []),
+      'chrome://gpu says under “WebGPU” what the browser thinks of this GPU.',
+    ],
+  };
+  const firefox: Advice = {
+    browser: 'Firefox',
+    steps: [
+      'Version 141 or newer on Windows, 145 on macOS with Apple silicon: nothing to switch on.',
+      'Elsewhere: open about:config, set dom.webgpu.enabled to true, restart.',
+    ],
+  };
+  const safari: Advice = {
+    browser: 'Safari',
+    steps: ['Version 26 or newer: nothing to switch on.', 'Before: Settings → Feature Flags → WebGPU.'],
+  };
+  const mine = /Firefox\//.test(agent) ? firefox : /Chrom(e|ium)\//.test(agent) ? chrome : safari;
+  return [mine, ...[chrome, firefox, safari].filter((each) => each !== mine)];
+}

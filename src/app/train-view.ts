@@ -1,0 +1,210 @@
+/** The page of training: configuration, or the run under way: numbers, curves, reconstructions, log. */
+
+import { html, nothing } from 'lit';
+import type { RunPhase, VerdictKind } from '../index.ts';
+import type { CurrentRun } from './session.ts';
+import { navigation, scans, session } from './state.ts';
+import { bytes, clock, digits, duration, loss, percent, plural, runName } from './text.ts';
+import { View } from './view.ts';
+import './config-view.ts';
+import './curves-view.ts';
+import './preview-view.ts';
+
+const PHASES: Record<RunPhase, string> = {
+  idle: 'Ready',
+  preparing: 'Preparing',
+  training: 'Training',
+  paused: 'Paused',
+  stopped: 'Stopped',
+  finished: 'Finished',
+  failed: 'Failed',
+  interrupted: 'Interrupted',
+};
+
+export function phaseName(phase: RunPhase): string {
+  return PHASES[phase];
+}
+
+const VERDICT_CLASS: Record<VerdictKind, string> = {
+  unknown: '',
+  'worse-than-mean': 'warn',
+  'intensity-only': 'warn',
+  'beats-smooth-fill': 'good',
+};
+
+class TrainView extends View {
+  protected override readonly watched = [session, scans];
+  /** Until when warnings were read. */
+  #read = 0;
+  #phase: RunPhase | undefined;
+
+  protected override render() {
+    const { run } = session;
+    return run ? this.#run(run) : this.#configure();
+  }
+
+  #configure() {
+    return html`
+      <section class="configure">
+        <h1>Pre-train</h1>
+        ${this.#offer()} ${this.#scansLine()}
+        <hy-config></hy-config>
+      </section>
+      <aside class="explain">
+        <div><h2>What happens</h2>
+        <p>
+          Each step draws crops from your scans, cuts them into patches of 16³ voxels and hides most of them. A convolutional encoder and
+          a small transformer see the rest, and a decoder fills in what is hidden.
+        </p></div>
+        <div><h2>Is it learning?</h2>
+        <p>
+          Some scans are held out. On their crops the loss is compared with two reconstructions that need no learning: each patch’s
+          <b>mean</b> (1.0), and a <b>smooth fill</b> from the visible voxels. A network that beats the second has learnt more than grey levels.
+        </p></div>
+        <div><h2>While it runs</h2>
+        <p>
+          Keep the tab open; other tabs and windows do not matter. Checkpoints are written as it goes: after a reload, a crash or a lost
+          GPU you continue from the last one.
+        </p></div>
+      </aside>
+    `;
+  }
+
+  #offer() {
+    const { resumable } = session;
+    if (!resumable) return nothing;
+    const { id, step, config } = resumable;
+    return html`
+      <div class="message notice" role="status">
+        <span>The run of <b>${runName(id)}</b> was interrupted after step ${step} of ${config.steps}.${scans.usable.length === 0 ? ' Add its scans to continue it.' : ''}</span>
+        <span class="spring"></span>
+        <button class="primary" ?disabled=${scans.usable.length === 0 || scans.busy || !session.adapter} @click=${() => resumeRun(id)}>Continue it</button>
+      </div>
+    `;
+  }
+
+  #scansLine() {
+    const count = scans.usable.length;
+    if (scans.busy) return html`<p class="muted">${scans.progress!.what}…</p>`;
+    if (count > 0) return html`<p class="muted">On ${plural(count, 'scan')}. <a href="#scans">Look at them</a></p>`;
+    return html`
+      <div class="message notice">
+        <span>No scans yet.</span><span class="spring"></span>
+        <button @click=${() => navigation.go('scans')}>Add scans</button>
+        <button @click=${() => scans.addSamples()}>Use sample scans</button>
+      </div>
+    `;
+  }
+
+  #run(run: CurrentRun) {
+    const { phase, progress, config, verdict, error, curves } = run;
+    const steps = progress?.steps ?? config?.steps ?? 0;
+    return html`
+      <section class="run-head">
+        <div class="row">
+          <h1><span class="phase ${phase}">${PHASES[phase]}</span> <span class="run-name">${run.id && runName(run.id)}</span></h1>
+          <span class="spring"></span>
+          ${this.#controls(run)}
+        </div>
+        <progress class="steps-bar" max=${steps || 1} .value=${progress?.step ?? 0} aria-label="Steps done"></progress>
+        <dl class="numbers">
+          ${this.#number('Step', progress ? `${progress.step} / ${progress.steps}` : '–')}
+          ${this.#number('Training loss', loss(progress?.loss))}
+          ${this.#number('Held-out loss', loss(curves.evaluations.at(-1)?.loss))}
+          ${this.#number('Crops a second', digits(progress?.cropsPerSecond))}
+          ${this.#number('Time left', progress && phase === 'training' ? duration(progress.secondsLeft) : '–')}
+          ${this.#number('Learning rate', digits(progress?.learningRate))}
+          ${this.#number('Epoch', progress ? String(progress.epoch + 1) : '–')}
+          ${this.#number('GPU memory', run.plan ? bytes(run.plan.bytes.peak) : '–')}
+          ${this.#number('GPU waited', progress ? percent(progress.waitedShare) : '–')}
+        </dl>
+        ${error ? html`<p class="message bad" role="alert">${error}</p>` : nothing}
+        ${this.#warning(run)}
+        ${phase === 'preparing' ? html`<p class="message notice" role="status"><span class="spinner"></span>${run.detail || 'Preparing'}…</p>` : nothing}
+        ${verdict?.sentence ? html`<p class="message verdict ${VERDICT_CLASS[verdict.kind]}" role="status">${verdict.sentence}</p>` : nothing}
+      </section>
+      <section class="card curves-card" aria-label="Curves">
+        <h2>Loss</h2>
+        <hy-curves .data=${curves} .steps=${steps} .version=${curves.steps.length + curves.evaluations.length}></hy-curves>
+      </section>
+      <section class="card preview-card" aria-label="Reconstructions">
+        <h2>Reconstruction of a held-out crop</h2>
+        <hy-preview .history=${run.previews} .version=${run.previews.moments.at(-1)?.step ?? -1}></hy-preview>
+      </section>
+      <section class="card log-card" aria-label="Log">
+        <h2>Log</h2>
+        ${this.#collection(run)}
+        <ol class="log" tabindex="0" aria-label="Log, newest first">
+          ${[...run.log].reverse().map(({ time, level, text }) => html`<li class=${level}><time>${clock(time)}</time> ${text}</li>`)}
+        </ol>
+      </section>
+    `;
+  }
+
+  /** The newest warning that was not put away: a full disk, a lost GPU, scans set aside. All are in the log. */
+  #warning({ log }: CurrentRun) {
+    const warning = log.findLast(({ level, time }) => level === 'warning' && time > this.#read);
+    if (!warning) return nothing;
+    const putAway = () => {
+      this.#read = warning.time;
+      this.requestUpdate();
+    };
+    return html`
+      <div class="message warn" role="alert">
+        <span class="grow">${warning.text}</span>
+        <button class="quiet" aria-label="Dismiss" title="Dismiss: it stays in the log" @click=${putAway}>×</button>
+      </div>
+    `;
+  }
+
+  #controls(run: CurrentRun) {
+    const { phase } = run;
+    if (phase === 'training') {
+      return html`
+        <button @click=${() => session.command('pause')}>Pause</button>
+        <button @click=${() => session.command('stop')}>Stop</button>
+      `;
+    }
+    if (phase === 'paused') {
+      return html`
+        <button class="primary" @click=${() => session.command('resume')}>Resume</button>
+        <button @click=${() => session.command('stop')}>Stop</button>
+      `;
+    }
+    if (phase === 'preparing') return nothing;
+    return html`
+      ${phase !== 'finished' && run.id ? html`<button ?disabled=${scans.usable.length === 0} @click=${() => resumeRun(run.id)}>Continue</button>` : nothing}
+      <button @click=${() => session.dismiss()}>New run</button>
+      <button class="primary" @click=${() => navigation.go('runs')}>Take the weights</button>
+    `;
+  }
+
+  /** A new run begins at the top, wherever the settings were scrolled to. */
+  protected override updated(): void {
+    const phase = session.run?.phase;
+    if (phase === 'preparing' && phase !== this.#phase) this.closest('main')?.scrollTo(0, 0);
+    this.#phase = phase;
+  }
+
+  #number(name: string, value: string) {
+    return html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
+  }
+
+  #collection({ collection }: CurrentRun) {
+    if (!collection) return nothing;
+    const { training, heldOut, setAside } = collection;
+    return html`
+      <p class="muted small">
+        ${plural(training.length, 'scan')} to train on, ${heldOut.length} held out${setAside.length > 0 ? `, ${setAside.length} set aside` : ''}.
+      </p>
+    `;
+  }
+}
+
+/** Continues a stored run on the scans in the list. */
+export function resumeRun(id: string): void {
+  navigation.go('train');
+  void session.start({ files: scans.files, resume: id });
+}
+
+customElements.define('hy-train', TrainView);
