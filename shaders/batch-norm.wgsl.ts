@@ -118,8 +118,6 @@ const CHANNEL = `
   let end = u.rows * u.channels;`;
 const walk = { count: 'u32', rows: 'u32', channels: 'u32' } as const;
 
-const NORMALISED = `
-  let normalised = (x[at] - statistics[channel]) * statistics[u.channels + channel];`;
 const reads = { x: 'f32', statistics: 'f32', gamma: 'f32', beta: 'f32' } as const;
 
 /** y = gamma · x̂ + beta, cut at zero with `relu`. */
@@ -139,9 +137,8 @@ export function batchNormKernel(relu: boolean): Kernel {
   });
 }
 
-/** WGSL: `g`, the gradient behind the ReLU. */
-const behind = (relu: boolean) =>
-  relu ? 'let g = select(0.0, dy[at], gamma[channel] * normalised + beta[channel] > 0.0);' : 'let g = dy[at];';
+/** WGSL: the gradient behind the ReLU. */
+const behindReLU = (relu: boolean) => (relu ? 'select(0.0, dy[at], scale * normalised + shift > 0.0)' : 'dy[at]');
 
 /** The sums of the backward pass: of g (dBeta) and of g · x̂ (dGamma). */
 export function batchNormTerms(relu: boolean): ColumnTerms {
@@ -149,7 +146,13 @@ export function batchNormTerms(relu: boolean): ColumnTerms {
   return {
     name: relu ? 'batch-norm-relu' : 'batch-norm',
     reads: relu ? { ...reads, dy: 'f32' } : { x: 'f32', statistics: 'f32', dy: 'f32' },
-    prelude: `${NORMALISED}\n${behind(relu)}`,
+    head: `
+  let mean = statistics[channel];
+  let rstd = statistics[u.channels + channel];
+  ${relu ? 'let scale = gamma[channel]; let shift = beta[channel];' : ''}`,
+    prelude: `
+    let normalised = (x[at] - mean) * rstd;
+    let g = ${behindReLU(relu)};`,
     terms: ['g', 'g * normalised'],
   };
 }
@@ -169,7 +172,7 @@ export function batchNormGradientKernel(relu: boolean, frozen: boolean): Kernel 
   ${frozen ? '' : 'let meanG = dBeta[channel] * u.share; let meanProduct = dGamma[channel] * u.share;'}
   for (var at = i; at < end; at += u.count) {
     let normalised = (x[at] - mean) * rstd;
-    let g = ${relu ? 'select(0.0, dy[at], scale * normalised + shift > 0.0)' : 'dy[at]'};
+    let g = ${behindReLU(relu)};
     dx[at] = scale * rstd * ${frozen ? 'g' : '(g - meanG - normalised * meanProduct)'};
   }`),
   });

@@ -2,7 +2,7 @@
  * Sums over the rows of a [rows, channels] matrix, a channel at a time, in a fixed order: deterministic without atomics.
  *
  * Pass 1, `columnPartials`: thread (chunk, channel) adds rows chunk, chunk + chunks, …; neighbouring threads read neighbouring
- * addresses. Pass 2, `columnFinish`: a workgroup a channel adds the chunks' sums in a tree (256 B of workgroup memory a term).
+ * addresses. Pass 2 adds the chunks' sums: `columnTree`, a workgroup a channel in a tree, or `columnFinish`, a thread a channel in turn.
  */
 
 import { fold } from './lib/fold.ts';
@@ -22,7 +22,9 @@ export interface ColumnTerms {
   readonly name: string;
   readonly reads: Readonly<Record<string, ElementType>>;
   readonly uniforms?: Readonly<Record<string, UniformType>>;
-  /** WGSL that may use `at` (element index), `row` and `channel`; runs before the terms. */
+  /** WGSL that may use `channel`; runs once, for a thread stays with its channel. */
+  readonly head?: string;
+  /** WGSL that may use `at` (element index), `row` and `channel`; runs before the terms of each element. */
   readonly prelude?: string;
   /** WGSL expressions, one for each sum. */
   readonly terms: readonly string[];
@@ -34,6 +36,7 @@ export function columnPartialsKernel({
   name,
   reads,
   uniforms = {},
+  head = '',
   prelude = '',
   terms,
   library = '',
@@ -41,6 +44,7 @@ export function columnPartialsKernel({
   const body = `
   let channel = i % u.channels;
   let end = u.rows * u.channels;
+  ${head}
   ${terms.map((_, t) => `var sum${t} = 0.0;`).join(' ')}
   for (var at = i; at < end; at += u.count) {
     let row = at / u.channels;
@@ -57,9 +61,26 @@ export function columnPartialsKernel({
   });
 }
 
-/** Writes a [channels] sum for each term: total0, total1, … A workgroup a channel. */
+const totals = (terms: number) => Object.fromEntries(numbered(terms).map((t) => [`total${t}`, 'f32' as const]));
+const numbered = (terms: number) => Array.from({ length: terms }, (_, t) => t);
+
+/** Writes a [channels] sum for each term: total0, total1, … A thread a channel: `count` channels. */
 export function columnFinishKernel(terms: number): Kernel {
-  const numbers = Array.from({ length: terms }, (_, t) => t);
+  const each = (line: (t: number) => string) => numbered(terms).map(line).join('\n  ');
+  const code = elementwise(`
+  ${each((t) => `var sum${t} = 0.0;`)}
+  for (var chunk = 0u; chunk < u.chunks; chunk++) {
+    ${each((t) => `sum${t} += partials[(${t}u * u.chunks + chunk) * u.count + i];`)}
+  }
+  ${each((t) => `total${t}[i] = sum${t};`)}`);
+  const uniforms = { count: 'u32', chunks: 'u32' } as const;
+  const reads = { partials: 'f32' } as const;
+  return kernel({ name: 'column-finish', variant: { terms }, reads, writes: totals(terms), uniforms, code });
+}
+
+/** As `columnFinish`, a workgroup a channel: 256 B of workgroup memory a term. */
+export function columnTreeKernel(terms: number): Kernel {
+  const numbers = numbered(terms);
   const each = (line: (t: number) => string) => numbers.map(line).join('\n  ');
   const code = `
 ${each((t) => `var<workgroup> tree${t}: array<f32, ${WORKGROUP}>;`)}
@@ -78,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     ${each((t) => `total${t}[channel] = tree${t}[0];`)}
   }
 }`;
-  const writes = Object.fromEntries(numbers.map((t) => [`total${t}`, 'f32' as const]));
   const uniforms = { channels: 'u32', chunks: 'u32' } as const;
-  return kernel({ name: 'column-finish', variant: { terms }, reads: { partials: 'f32' }, writes, uniforms, code });
+  const reads = { partials: 'f32' } as const;
+  return kernel({ name: 'column-tree', variant: { terms }, reads, writes: totals(terms), uniforms, code });
 }

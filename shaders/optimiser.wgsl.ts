@@ -52,21 +52,27 @@ fn main(@builtin(local_invocation_index) local: u32) {
 
 /**
  * AdamW. `schedule` [4] = lr / (1 − β₁ᵗ), 1 − lr · weightDecay, 1 / sqrt(1 − β₂ᵗ), unused: computed on the host in float64.
- * Rule: golden/README.md, "AdamW".
+ * `count` threads share `size` elements. Rule: golden/README.md, "AdamW".
  */
 export function adamwKernel(): Kernel {
   return kernel({
     name: 'adamw',
     reads: { gradients: 'f32', norm: 'f32', schedule: 'f32' },
     updates: { parameters: 'f32', firstMoments: 'f32', secondMoments: 'f32' },
-    uniforms: { count: 'u32', beta1: 'f32', beta2: 'f32', rest1: 'f32', rest2: 'f32', epsilon: 'f32' },
+    uniforms: { count: 'u32', size: 'u32', beta1: 'f32', beta2: 'f32', rest1: 'f32', rest2: 'f32', epsilon: 'f32' },
     code: elementwise(`
-  let g = gradients[i] * norm[1];
-  let m = u.beta1 * firstMoments[i] + u.rest1 * g;
-  let v = u.beta2 * secondMoments[i] + u.rest2 * g * g;
-  firstMoments[i] = m;
-  secondMoments[i] = v;
-  parameters[i] = parameters[i] * schedule[1] - schedule[0] * m / (sqrt(v) * schedule[2] + u.epsilon);`),
+  let clip = norm[1];
+  let rate = schedule[0];
+  let decay = schedule[1];
+  let unbias = schedule[2];
+  for (var at = i; at < u.size; at += u.count) {
+    let g = gradients[at] * clip;
+    let m = u.beta1 * firstMoments[at] + u.rest1 * g;
+    let v = u.beta2 * secondMoments[at] + u.rest2 * g * g;
+    firstMoments[at] = m;
+    secondMoments[at] = v;
+    parameters[at] = parameters[at] * decay - rate * m / (sqrt(v) * unbias + u.epsilon);
+  }`),
   });
 }
 

@@ -194,28 +194,50 @@ async function times(plan: Plan): Promise<Record<Role, number>> {
   return result;
 }
 
+/** A case by one target's kernels, its results compared and warm: each call of `time` runs it once. */
+export interface ReadyKernel {
+  readonly flop: number;
+  readonly kernelOf: (role: Role) => string;
+  /** Milliseconds of each role. */
+  time(): Promise<Record<Role, number>>;
+  destroy(): void;
+}
+
+export async function readyKernel(device: Device, c: KernelCase, target: Target): Promise<ReadyKernel> {
+  const built = await build(device, c, target);
+  const { plan, variables } = built;
+  await plan.step();
+  check(c, built, {
+    y: await plan.read(built.y),
+    dx: await plan.read(built.dx),
+    dWeight: await plan.read(built.dWeight),
+  });
+  return {
+    flop: 2 * built.x.rows * c.inner * c.columns * (c.kind === 'matmul' ? 1 : 27),
+    kernelOf: (role) => kernelOf(plan, role),
+    time: () => times(plan),
+    destroy() {
+      plan.destroy();
+      variables.destroy();
+    },
+  };
+}
+
 /** Measures one case: plain and chosen kernels in turns, `repeats` times each. */
 export async function benchKernel(device: Device, c: KernelCase, repeats: number): Promise<KernelRow[]> {
-  const built = [await build(device, c, PLAIN_TARGET), await build(device, c, device.report)] as const;
+  const ready = [await readyKernel(device, c, PLAIN_TARGET), await readyKernel(device, c, device.report)] as const;
   try {
-    for (const b of built) {
-      await b.plan.step();
-      check(c, b, { y: await b.plan.read(b.y), dx: await b.plan.read(b.dx), dWeight: await b.plan.read(b.dWeight) });
-    }
-    const measured = built.map(() => [] as Record<Role, number>[]);
-    for (let i = 0; i < repeats; i++) for (const [n, b] of built.entries()) measured[n]!.push(await times(b.plan));
-    const flop = 2 * built[0].x.rows * c.inner * c.columns * (c.kind === 'matmul' ? 1 : 27);
+    const measured = ready.map(() => [] as Record<Role, number>[]);
+    for (let i = 0; i < repeats; i++) for (const [n, r] of ready.entries()) measured[n]!.push(await r.time());
+    const { flop } = ready[0];
     return ROLES.map((role): KernelRow => {
       const [plain, chosen] = measured.map((list) => spread(list.map((t) => t[role]))) as [Spread, Spread];
-      const kernel = kernelOf(built[1].plan, role);
+      const kernel = ready[1].kernelOf(role);
       const gflops = flop / chosen.median / 1e6;
       return { case: caseName(c), role, kernel, plain, chosen, gflops, speedup: plain.median / chosen.median };
     });
   } finally {
-    for (const b of built) {
-      b.plan.destroy();
-      b.variables.destroy();
-    }
+    for (const r of ready) r.destroy();
   }
 }
 

@@ -25,7 +25,7 @@ console.log(
   `JavaScript    ${r.javascript.median.toFixed(2)} ms a step (${r.javascript.low.toFixed(2)} to ${r.javascript.high.toFixed(2)})`,
 );
 console.log(
-  `work          ${r.gflop.toFixed(2)} GFLOP at ${r.gflops.toFixed(2)} GFLOP/s, ${(100 * r.efficiency).toFixed(0)} % of the convolution's ${r.convolution.gflops.toFixed(2)} (${r.convolution.case})`,
+  `work          ${r.gflop.toFixed(2)} GFLOP at ${r.gflops.toFixed(2)} GFLOP/s, ${(100 * r.efficiency.median).toFixed(0)} % of the convolution's ${r.convolution.gflops.toFixed(2)} (${r.convolution.case})`,
 );
 console.log(
   `memory        ${(r.bytes.peak / 1048576).toFixed(1)} MiB planned, ${(r.bytes.activations / 1048576).toFixed(1)} of it activations`,

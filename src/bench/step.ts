@@ -12,7 +12,7 @@ import { Random } from '../random.ts';
 import { compile } from '../tape/plan.ts';
 import { resolveConfig } from '../train/config.ts';
 import { recordRun } from '../train/network.ts';
-import { benchKernel, type KernelCase, type KernelRow } from './kernels.ts';
+import { caseName, type KernelCase, readyKernel } from './kernels.ts';
 import { type Spread, spread } from './statistics.ts';
 
 export interface LayerTime {
@@ -26,15 +26,15 @@ export interface StepResult {
   readonly preset: PresetName;
   readonly batch: number;
   readonly milliseconds: Spread;
-  /** Of JavaScript, from writing the inputs to the last submit. */
+  /** Of JavaScript, milliseconds: from writing the inputs to the last submit, and recording the next step's commands. */
   readonly javascript: Spread;
   readonly cropsPerSecond: number;
   readonly gflop: number;
   readonly gflops: number;
-  /** The reference convolution of the same run, forward. */
-  readonly convolution: KernelRow;
-  /** Step's GFLOP/s / the convolution's. */
-  readonly efficiency: number;
+  /** The reference convolution, forward, run in turns with the steps. */
+  readonly convolution: { readonly case: string; readonly gflops: number };
+  /** Step's GFLOP/s / the convolution's just after it. */
+  readonly efficiency: Spread;
   readonly bytes: { readonly peak: number; readonly activations: number };
   readonly dispatches: number;
   readonly submissions: number;
@@ -72,24 +72,27 @@ export async function benchStep(
     );
     plan.write(schedule, adamwSchedule(step + 1, 1e-4, 0.04));
   };
-  const [times, javascript]: [number[], number[]] = [[], []];
-  const convolutions: KernelRow[] = [];
+  const flop = tape.dispatches.reduce((sum, { launch }) => sum + (launch.flops ?? 0), 0);
+  const convolution = await readyKernel(device, CONVOLUTION, device.report);
+  const [times, javascript, convolutions, efficiencies]: [number[], number[], number[], number[]] = [[], [], [], []];
   for (let step = -2; step < repeats; step++) {
     const start = performance.now();
     write(step + 2);
     const pending = plan.step();
     const submitted = performance.now();
     await pending;
+    const milliseconds = performance.now() - start;
+    // A shared machine's speed drifts: step and convolution take turns.
+    const { forward } = await convolution.time();
     if (step < 0) continue; // warming up
-    times.push(performance.now() - start);
-    javascript.push(submitted - start);
+    times.push(milliseconds);
+    javascript.push(submitted - start + plan.recordingMilliseconds);
+    convolutions.push(convolution.flop / forward / 1e6);
+    efficiencies.push(flop / milliseconds / 1e6 / convolutions.at(-1)!);
   }
-  // The convolution is measured right beside the steps: a shared machine's speed drifts.
-  convolutions.push((await benchKernel(device, CONVOLUTION, Math.max(5, repeats)))[0]!);
+  convolution.destroy();
   const profiled = device.report.features.includes('timestamp-query') ? await plan.profile() : [];
-  const flop = tape.dispatches.reduce((sum, { launch }) => sum + (launch.flops ?? 0), 0);
   const milliseconds = spread(times);
-  const convolution = convolutions[0]!;
   const result: StepResult = {
     preset,
     batch,
@@ -98,8 +101,8 @@ export async function benchStep(
     cropsPerSecond: (1000 * batch) / milliseconds.median,
     gflop: flop / 1e9,
     gflops: flop / milliseconds.median / 1e6,
-    convolution,
-    efficiency: flop / milliseconds.median / 1e6 / convolution.gflops,
+    convolution: { case: caseName(CONVOLUTION), gflops: spread(convolutions).median },
+    efficiency: spread(efficiencies),
     bytes: { peak: plan.layout.bytes.peak, activations: plan.layout.bytes.activations },
     dispatches: plan.layout.dispatches.length,
     submissions: plan.submissionsPerStep,

@@ -87,9 +87,11 @@ export class ConvPair {
   /** @param up a transposed convolution to come first, composed with the first convolution. */
   apply(tape: Tape, x: Tensor, table: BrickTable, training: boolean, up?: TransposedConv2): Tensor {
     return tape.recomputable(() => {
-      const first = up ? applyComposed(tape, up, this.conv1, x, table) : this.conv1.apply(tape, x, table);
+      const first = up
+        ? applyComposed(tape, up, this.conv1, x, table, training)
+        : this.conv1.apply(tape, x, table, training);
       const once = this.norm1.apply(tape, first, training);
-      return this.norm2.apply(tape, this.conv2.apply(tape, once, table), training);
+      return this.norm2.apply(tape, this.conv2.apply(tape, once, table, training), training);
     });
   }
 }

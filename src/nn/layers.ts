@@ -62,8 +62,9 @@ export class Conv3 {
     this.bias = declare.parameter(`${name}.bias`, [columns], 'vector', start.bias);
   }
 
-  apply(tape: Tape, x: Tensor, table: BrickTable): Tensor {
-    return conv3(tape, { x, weight: this.weight, bias: this.bias }, table);
+  /** @param cancelled a batch norm of the batch's own statistics follows and takes the bias out again: its gradient is zero. */
+  apply(tape: Tape, x: Tensor, table: BrickTable, cancelled = false): Tensor {
+    return conv3(tape, { x, weight: this.weight, bias: cancelled ? this.bias.constant() : this.bias }, table);
   }
 
   /** `apply` on the dense map of visible bricks x and a token elsewhere, without making that map. */
@@ -72,9 +73,17 @@ export class Conv3 {
   }
 }
 
-/** `up`, then `conv`, as one map. */
-export function applyComposed(tape: Tape, up: TransposedConv2, conv: Conv3, x: Tensor, table: BrickTable): Tensor {
-  const { weight, bias } = conv;
+/** `up`, then `conv`, as one map; `cancelled` as for `Conv3.apply`. */
+export function applyComposed(
+  tape: Tape,
+  up: TransposedConv2,
+  conv: Conv3,
+  x: Tensor,
+  table: BrickTable,
+  cancelled: boolean,
+): Tensor {
+  const { weight } = conv;
+  const bias = cancelled ? conv.bias.constant() : conv.bias;
   return upConv3(tape, { x, upWeight: up.weight, upBias: up.bias, weight, bias }, table);
 }
 

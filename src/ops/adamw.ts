@@ -54,7 +54,9 @@ export interface AdamWOptions {
 /** Records the global L2 norm of all gradients. Returns [2]: the norm, and the factor that clips it to `clip`. */
 export function gradientNorm(recorder: Recorder, chunks: readonly FlatChunk[], clip: number): Tensor {
   need(clip > 0, 'gradientNorm: clip', String(clip), 'a positive number, or Infinity for no clipping');
-  const groups = chunks.map(({ gradients }) => Math.min(1024, Math.ceil(gradients.size / (4 * WORKGROUP))));
+  // Each ends in a tree of barriers, which a CPU pays for.
+  const most = recorder.target.class === 'gpu' ? 1024 : 32;
+  const groups = chunks.map(({ gradients }) => Math.min(most, Math.ceil(gradients.size / (4 * WORKGROUP))));
   const total = groups.reduce((a, b) => a + b, 0);
   const partials = recorder.tensor('squares', [total]);
   let first = 0;
@@ -82,7 +84,9 @@ export function adamw(
   { betas: [beta1, beta2] = [0.9, 0.999], epsilon = 1e-8 }: AdamWOptions = {},
 ): void {
   for (const chunk of chunks) {
-    const launch = perElement(chunk.parameters.size, { beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, epsilon });
+    const { size } = chunk.parameters;
+    const threads = recorder.target.class === 'gpu' ? size : Math.min(size, 4096);
+    const launch = perElement(threads, { size, beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, epsilon });
     recorder.dispatch(adamwKernel(), { ...chunk, norm, schedule }, launch);
   }
 }

@@ -14,10 +14,10 @@ import {
 } from '../../shaders/batch-norm.wgsl.ts';
 import { columnChunks } from '../../shaders/column-sums.wgsl.ts';
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
-import { defineOp, foldWorkgroups, type Launch, need, needDType, needShape, type Recorder } from '../tape/op.ts';
+import { defineOp, foldWorkgroups, need, needDType, needShape } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { recordColumnSums } from './column-sums.ts';
-import { perElement } from './shapes.ts';
+import { perChannel, perElement } from './shapes.ts';
 
 export type BatchNormInputs = {
   /** [..., C] */
@@ -76,7 +76,11 @@ export const batchNorm = defineOp({
         perElement(channels, { epsilon }),
       );
     }
-    recorder.dispatch(batchNormKernel(relu), { x, statistics, gamma, beta, y }, walk(recorder, rows, channels));
+    recorder.dispatch(
+      batchNormKernel(relu),
+      { x, statistics, gamma, beta, y },
+      perChannel(recorder.target, rows, channels),
+    );
     return { statistics };
   },
 
@@ -92,16 +96,9 @@ export const batchNorm = defineOp({
     if (needs('x')) {
       dx = recorder.tensor('dx', x.shape);
       const sums = training ? { dBeta, dGamma } : {};
-      const launch = walk(recorder, rows, channels, { share: 1 / rows });
+      const launch = perChannel(recorder.target, rows, channels, { share: 1 / rows });
       recorder.dispatch(batchNormGradientKernel(relu, !training), { ...bind, gamma, ...sums, dx }, launch);
     }
     return { x: dx, gamma: dGamma, beta: dBeta };
   },
 });
-
-/** Threads that stay with one channel: enough to fill the adapter, each with as many rows as that leaves it. */
-function walk(recorder: Recorder, rows: number, channels: number, uniforms: Record<string, number> = {}): Launch {
-  const target = recorder.target.class === 'gpu' ? 262144 : 2048;
-  const lanes = Math.min(rows, Math.max(1, Math.floor(target / channels)));
-  return perElement(lanes * channels, { rows, channels, ...uniforms });
-}

@@ -5,6 +5,7 @@ import {
   columnChunks,
   columnFinishKernel,
   columnPartialsKernel,
+  columnTreeKernel,
 } from '../../shaders/column-sums.wgsl.ts';
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { foldWorkgroups, type Inputs, type Recorder } from '../tape/op.ts';
@@ -23,9 +24,11 @@ export function recordColumnSums(
 ): Tensor[] {
   const { rows, channels, shape = [channels] } = size;
   const chunks = columnChunks(rows, channels, recorder.target.class !== 'gpu');
-  const partials = recorder.tensor('partials', [terms.terms.length, chunks, channels]);
+  const isWhole = chunks === 1 && terms.terms.length === 1;
+  const partials = recorder.tensor('partials', isWhole ? shape : [terms.terms.length, chunks, channels]);
   const launch = perElement(chunks * channels, { rows, channels, ...uniforms });
   recorder.dispatch(columnPartialsKernel(terms), { ...bind, partials }, launch);
+  if (isWhole) return [partials];
   return recordColumnFinish(recorder, partials, terms.terms.length, chunks, channels, shape);
 }
 
@@ -39,10 +42,14 @@ export function recordColumnFinish(
   shape: Shape,
 ): Tensor[] {
   const totals = Array.from({ length: terms }, (_, t) => recorder.tensor(`sum${t}`, shape));
+  // A tree needs barriers, which cost a CPU more than adding in turn; a GPU would leave most of its threads idle.
+  const isTree = recorder.target.class === 'gpu';
   recorder.dispatch(
-    columnFinishKernel(terms),
+    isTree ? columnTreeKernel(terms) : columnFinishKernel(terms),
     { partials, ...Object.fromEntries(totals.map((total, t) => [`total${t}`, total])) },
-    { uniforms: { channels, chunks }, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) },
+    isTree
+      ? { uniforms: { channels, chunks }, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) }
+      : perElement(channels, { chunks }),
   );
   return totals;
 }

@@ -3,7 +3,7 @@
 import { channelSliceKernel, concatKernel } from '../../shaders/concat.wgsl.ts';
 import { defineOp, needDType, needShape } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
-import { perElement } from './shapes.ts';
+import { perChannel } from './shapes.ts';
 
 export type ConcatInputs = { readonly a: Tensor; readonly b: Tensor };
 
@@ -21,15 +21,15 @@ export const concat = defineOp({
     recorder.dispatch(
       concatKernel(),
       { a, b, y },
-      perElement(y.size, { channelsA: a.channels, channelsB: b.channels }),
+      perChannel(recorder.target, y.rows, y.channels, { channelsA: a.channels }),
     );
   },
 
   backward(recorder, { inputs: { a, b }, dy, needs }) {
     const slice = (name: string, of: Tensor, first: number) => {
       const y = recorder.tensor(name, of.shape);
-      const uniforms = { channels: dy.channels, first, taken: of.channels };
-      recorder.dispatch(channelSliceKernel(), { x: dy, y }, perElement(y.size, uniforms));
+      const launch = perChannel(recorder.target, y.rows, y.channels, { wide: dy.channels, first });
+      recorder.dispatch(channelSliceKernel(), { x: dy, y }, launch);
       return y;
     };
     return {

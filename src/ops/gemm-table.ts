@@ -218,7 +218,7 @@ function stripGradientTile(
   const needed = Math.ceil(inner / lanes);
   if (looksAround(addressing)) {
     const length = Math.min(edge, 4);
-    if (wide) return { lanes, vectors: 1, length, columns: cover(columns, [4, 8, 12, 16]) };
+    if (wide) return { lanes, vectors: 1, length, columns: cover(columns, [4, 6, 8, 12, 16]) };
     return { lanes, vectors: needed >= 4 ? 4 : Math.min(needed, 2), length, columns: cover(columns, [4, 6, 8, 12]) };
   }
   if (wide)

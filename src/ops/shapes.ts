@@ -3,7 +3,7 @@
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { HysparkError } from '../errors.ts';
-import { foldWorkgroups, type Launch, needDType, needRank } from '../tape/op.ts';
+import { foldWorkgroups, type Launch, needDType, needRank, type Target } from '../tape/op.ts';
 import { shapeText, type Tensor } from '../tape/tensor.ts';
 
 /** Edge of a feature map's bricks. Throws `bad-shape` unless the map is [bricks, edge³, C] with edge a power of two. */
@@ -37,4 +37,19 @@ export function edgeOn(op: string, argument: string, x: Tensor, table: BrickTabl
 /** A launch of one thread for each of `count` elements; `count` is among the uniforms. */
 export function perElement(count: number, uniforms: Readonly<Record<string, number>> = {}): Launch {
   return { uniforms: { count, ...uniforms }, workgroups: foldWorkgroups(count, WORKGROUP) };
+}
+
+/**
+ * A launch of threads that stay with one of `channels` and walk the rows: as many as fill the adapter. Thread i begins at element i of
+ * [rows, channels], and its next element is `count` further on; `rows` and `channels` are among the uniforms too.
+ */
+export function perChannel(
+  target: Target,
+  rows: number,
+  channels: number,
+  uniforms: Readonly<Record<string, number>> = {},
+): Launch {
+  const threads = target.class === 'gpu' ? 262144 : 2048;
+  const lanes = Math.min(rows, Math.max(1, Math.floor(threads / channels)));
+  return perElement(lanes * channels, { rows, channels, ...uniforms });
 }

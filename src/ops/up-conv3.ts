@@ -159,8 +159,8 @@ export const upConv3 = defineOp({
     transform(recorder, transposed(UP_BIAS), dUps, dUpBias, { ...matrices, base: inner * middle });
     const dWeight = recorder.tensor('dWeight', weight.shape);
     transform(recorder, transposed(TAPS), dTaps, dWeight, { point: middle * columns, row: columns });
-    const dBias = recorder.tensor('dBias', bias.shape);
-    transform(recorder, OWN, dConstant, dBias, { point: columns, row: columns });
+    const dBias = needs('bias') ? recorder.tensor('dBias', bias.shape) : undefined;
+    if (dBias) transform(recorder, OWN, dConstant, dBias, { point: columns, row: columns });
     return { x: dx, upWeight: dUpWeight, upBias: dUpBias, weight: dWeight, bias: dBias };
   },
 });

@@ -182,6 +182,8 @@ export class Plan {
   private profiler: Profiler | undefined;
   private encoded: GPUCommandBuffer[] | undefined;
   private ahead: ReturnType<typeof setTimeout> | undefined;
+  /** What recording the commands of the last recorded step took: JavaScript's share that overlaps the GPU's work. */
+  recordingMilliseconds = 0;
 
   /** Made by `compile`. */
   constructor(
@@ -237,7 +239,8 @@ export class Plan {
 
   /** Records the commands of one step; inputs are uploaded when it is submitted. */
   private encode(): GPUCommandBuffer[] {
-    return this.segments.map((segment, index) => {
+    const start = performance.now();
+    const commands = this.segments.map((segment, index) => {
       const encoder = this.device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
       let pipeline: GPUComputePipeline | undefined;
@@ -253,6 +256,8 @@ export class Plan {
       if (index === this.segments.length - 1) this.readback.encode(encoder, this.place);
       return encoder.finish();
     });
+    this.recordingMilliseconds = performance.now() - start;
+    return commands;
   }
 
   /** Runs one step with a timestamp around each launch. Needs the feature `timestamp-query`. Nanoseconds a launch. */

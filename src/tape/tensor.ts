@@ -16,7 +16,7 @@ let created = 0;
 
 export class Tensor {
   readonly id = created++;
-  /** Where a parameter's final gradient is kept, set by `Tape.backward`: the tensor then shares that memory. */
+  /** The tensor whose memory this one shares: a gradient's place beside its parameter, the parameter of a `constant`. */
   home: Tensor | undefined;
 
   constructor(
@@ -46,6 +46,13 @@ export class Tensor {
   /** Size of the last axis: channels, which are contiguous. */
   get channels(): number {
     return this.shape[this.shape.length - 1] ?? 1;
+  }
+
+  /** A parameter's values without a gradient. */
+  constant(): Tensor {
+    const tensor = new Tensor(this.name, this.shape, this.dtype, this.kind, false);
+    tensor.home = this;
+    return tensor;
   }
 
   /** Product of all axes but the last. */

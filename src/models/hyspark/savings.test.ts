@@ -13,6 +13,18 @@ import { allSavings, type HySparK, type Savings } from './hyspark.ts';
 
 const BATCH = 2;
 
+/**
+ * Far from every ReLU's kink: on either side of it, rounding would decide, and one voxel's decision shows in a gradient. The max
+ * poolings stand ahead of what is saved and see the same values.
+ */
+function smooth({ declare }: HySparK): void {
+  for (const { name, tensor } of declare.specs.values()) {
+    const part = /^(?:decoder|fuse)\..*norm\d\.(weight|bias)$/.exec(name)?.[1];
+    if (part && tensor)
+      declare.variables.write(tensor, new Float32Array(tensor.size).fill(part === 'bias' ? 1.5 : 0.2));
+  }
+}
+
 async function run(device: Device, model: HySparK, savings: Savings) {
   const tape = new Tape(device.report);
   const graph = model.graph(tape, { batch: BATCH, training: true, savings });
@@ -31,16 +43,19 @@ async function run(device: Device, model: HySparK, savings: Savings) {
   return { values, ops: new Set(tape.dispatches.map(({ label }) => label.replace(/.*\//, ''))) };
 }
 
-test.each([['densify', 'densifyConv3']] as const)('%s', async (saving, op) => {
+test.each([
+  ['densify', 'densifyConv3'],
+  ['upConv', 'upConv3'],
+] as const)('%s', async (saving, op) => {
   const device = await testDevice();
   const model = await smallModel(device, 3);
+  smooth(model);
   const plain = await run(device, model, allSavings(false));
   const saved = await run(device, model, { ...allSavings(false), [saving]: true });
   expect(plain.ops.has(op)).toBe(false);
   expect(saved.ops.has(op)).toBe(true);
   expect([...saved.values.keys()].sort()).toEqual([...plain.values.keys()].sort());
   for (const [name, values] of plain.values) {
-    if (values.every((v) => Math.abs(v) < 1e-6)) continue; // a bias ahead of a batch norm: its gradient is rounding
     compare(name, saved.values.get(name)!, Float64Array.from(values), name === 'loss' ? 1e-5 : 1e-3);
   }
   model.declare.variables.destroy();
