@@ -131,7 +131,7 @@ afterAll(async () => {
   await server?.close();
 });
 
-test('a blank page of Vite pre-trains in the worker and gives a .pth', async () => {
+test('a blank page of Vite pre-trains in the worker and gives a .pth', { timeout: 300_000 }, async () => {
   write('index.html', '<!doctype html><input type="file" multiple><script type="module" src="./page.js"></script>');
   write(
     'page.js',

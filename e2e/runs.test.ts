@@ -41,7 +41,7 @@ beforeAll(async () => {
   expected = await train(page, 'whole');
   expect(expected).toMatchObject({ phase: 'finished', step: 8 });
   await page.close();
-}, 240_000);
+}, 400_000);
 
 afterAll(async () => {
   await browser?.close();
@@ -79,7 +79,7 @@ function train(page: Page, id: string): Promise<Ended> {
   return page.evaluate(`train('${id}')`);
 }
 
-test(`its tab closed at ${CLOSINGS} random moments, a run ends with the same bits`, { timeout: 400_000 }, async () => {
+test(`its tab closed at ${CLOSINGS} random moments, a run ends with the same bits`, { timeout: 600_000 }, async () => {
   for (let i = 0; i < CLOSINGS; i++) {
     const { page, told, waitFor } = await open();
     const ended = train(page, 'closed').catch(() => undefined);
@@ -97,7 +97,7 @@ test(`its tab closed at ${CLOSINGS} random moments, a run ends with the same bit
   await page.close();
 });
 
-test('its GPU process killed, a run goes on from the checkpoint to the same bits', { timeout: 240_000 }, async () => {
+test('its GPU process killed, a run goes on from the checkpoint to the same bits', { timeout: 400_000 }, async () => {
   const { page, told, waitFor } = await open();
   const running = train(page, 'crashed');
   await waitFor(/^step 3$/);

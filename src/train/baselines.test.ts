@@ -45,9 +45,9 @@ describe('smooth fill', () => {
 });
 
 describe('baselines', () => {
-  test('of noise: nothing is gained over the patch mean, which scores (n − 1) / n', () => {
+  test('of noise: nothing is gained over the patch mean, which scores (n − 1) / n', async () => {
     const random = Random.of(1, 'noise');
-    const { patchMean, smoothFill: smooth } = baselines(
+    const { patchMean, smoothFill: smooth } = await baselines(
       [{ volume: volume((x, y, z) => random.uniform((x * CROP + y) * CROP + z)), visible: VISIBLE }],
       CROP,
     );
@@ -56,9 +56,9 @@ describe('baselines', () => {
     expect(smooth).toBeLessThanOrEqual(patchMean);
   });
 
-  test('of a slope: the fill is nearly right', () => {
+  test('of a slope: the fill is nearly right', async () => {
     const crops = [{ volume: volume((x) => x / CROP), visible: VISIBLE }];
-    expect(baselines(crops, CROP).smoothFill).toBeLessThan(0.5);
+    expect((await baselines(crops, CROP)).smoothFill).toBeLessThan(0.5);
   });
 });
 

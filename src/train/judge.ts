@@ -44,12 +44,12 @@ export class Judge {
   }
 
   /** The baselines, from the run's metrics where they are known already. */
-  judgeBaselines(rows: readonly MetricsRow[]): Baselines | undefined {
+  async judgeBaselines(rows: readonly MetricsRow[]): Promise<Baselines | undefined> {
     const known = rows.find((row) => row.kind === 'baselines');
     if (known) this.lines = { patchMean: known.patchMean, smoothFill: known.smoothFill };
     else if (this.crops.length > 0) {
       const judged = this.crops.map(({ voxels }, i) => ({ volume: voxels, visible: this.trainer.fixedMask(i) }));
-      this.lines = baselines(judged, this.trainer.config.model.crop);
+      this.lines = await baselines(judged, this.trainer.config.model.crop);
     }
     return this.lines;
   }

@@ -117,7 +117,7 @@ export class Run {
       }
       this.enter('preparing', 'Preparing held-out crops');
       this.judge = await Judge.open(this.host.loader, collection, this.trainer);
-      const lines = this.judge.judgeBaselines(this.folder.rows);
+      const lines = await this.judge.judgeBaselines(this.folder.rows);
       if (lines) {
         if (!this.folder.rows.some(({ kind }) => kind === 'baselines'))
           this.folder.add({ kind: 'baselines', ...lines });

@@ -45,6 +45,8 @@ export function demoCommand(): Command {
       const weights = join(folder, 'hyspark.pth');
       await writeFile(weights, (await engine.exportWeights(id, 'pth')).stream());
       console.log(`Weights     ${pathText(weights)}\n\nOpen ${pathText(join(folder, 'report.html'))} in a browser.`);
+      if (steps < MOST)
+        console.log(`${steps} steps show that all of it works; what it can learn takes more (--steps ${MOST}).`);
     });
   });
 }

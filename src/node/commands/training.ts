@@ -21,14 +21,14 @@ export async function trainInTerminal(
 ): Promise<RunResult> {
   const show = asJson ? jsonLines : terminalLines();
   let interrupted: number | undefined;
-  const onInterrupt = () => {
+  const onInterrupt = (signal: NodeJS.Signals) => {
     const now = performance.now();
     if (interrupted !== undefined && now - interrupted < SAME_INTERRUPT_MS) return;
-    if (interrupted !== undefined) process.exit(130);
+    if (interrupted !== undefined) return dieBy(signal);
     interrupted = now;
     if (!asJson) console.error('\nStopping after this step; Ctrl-C again to quit at once.');
     // Before the run is under way there is nothing to save.
-    engine.stop().catch(() => process.exit(130));
+    engine.stop().catch(() => dieBy(signal));
   };
   process.on('SIGINT', onInterrupt);
   process.on('SIGTERM', onInterrupt);
@@ -43,6 +43,12 @@ export async function trainInTerminal(
     process.off('SIGINT', onInterrupt);
     process.off('SIGTERM', onInterrupt);
   }
+}
+
+/** Ends the process at once. An orderly exit would wait for what the GPU is doing. */
+function dieBy(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 /** Every event a line of JSON; pictures without their voxels. */
