@@ -30,28 +30,28 @@ class ConfigView extends View {
     return html`
       <form class="config" @submit=${this.#start} novalidate>
         <div class="choices">
-        <fieldset class="presets">
-          <legend>Network</legend>
-          ${PRESETS.map(
-            ({ name, about }) => html`
-              <label class=${settings.preset === name ? 'chosen' : ''}>
-                <input type="radio" name="preset" .checked=${settings.preset === name} @change=${() => settings.set({ preset: name })} />
-                <b>${name}</b><span class="muted">${about}</span>
-              </label>
-            `,
-          )}
-        </fieldset>
-        <div class="fields">${FIELDS.filter(({ advanced }) => !advanced).map((field) => this.#field(field))}</div>
-        <details>
-          <summary>More settings</summary>
-          <div class="fields more">${FIELDS.filter(({ advanced }) => advanced).map((field) => this.#field(field))}</div>
-          <label class="check">
-            <input type="checkbox" .checked=${settings.recompute} @change=${(event: Event) => settings.set({ recompute: checked(event) })} />
-            Recompute activations: less memory, about a third more work, the same numbers
-          </label>
-          <button type="button" class="quiet" @click=${() => settings.reset()}>Back to the defaults</button>
-        </details>
-        ${this.#weights()}
+          <fieldset class="presets">
+            <legend>Network</legend>
+            ${PRESETS.map(
+              ({ name, about }) => html`
+                <label class=${settings.preset === name ? 'chosen' : ''}>
+                  <input type="radio" name="preset" .checked=${settings.preset === name} @change=${() => settings.set({ preset: name })} />
+                  <b>${name}</b><span class="muted">${about}</span>
+                </label>
+              `,
+            )}
+          </fieldset>
+          <div class="fields">${FIELDS.filter(({ advanced }) => !advanced).map((field) => this.#field(field))}</div>
+          <details>
+            <summary>More settings</summary>
+            <div class="fields more">${FIELDS.filter(({ advanced }) => advanced).map((field) => this.#field(field))}</div>
+            <label class="check">
+              <input type="checkbox" .checked=${settings.recompute} @change=${(event: Event) => settings.set({ recompute: checked(event) })} />
+              Recompute activations: less memory, about a third more work, the same numbers
+            </label>
+            <button type="button" class="quiet" @click=${() => settings.reset()}>Back to the defaults</button>
+          </details>
+          ${this.#weights()}
         </div>
         <section class="card this-run" aria-label="This run">
           <button type="submit" class="primary large" ?disabled=${blocked !== undefined}>Pre-train</button>
@@ -160,6 +160,8 @@ class ConfigView extends View {
   }
 
   protected override updated(): void {
+    // What is wrong is to be seen.
+    if (this.querySelector('.more .wrong')) this.querySelector('details')!.open = true;
     // Options are planned when they changed, a moment after the last key stroke.
     const key = this.#key();
     if (key === this.#planned || !session.adapter) return;

@@ -51,21 +51,28 @@ class TrainView extends View {
         <hy-config></hy-config>
       </section>
       <aside class="explain">
-        <div><h2>What happens</h2>
-        <p>
-          Each step draws crops from your scans, cuts them into patches of 16³ voxels and hides most of them. A convolutional encoder and
-          a small transformer see the rest, and a decoder fills in what is hidden.
-        </p></div>
-        <div><h2>Is it learning?</h2>
-        <p>
-          Some scans are held out. On their crops the loss is compared with two reconstructions that need no learning: each patch’s
-          <b>mean</b> (1.0), and a <b>smooth fill</b> from the visible voxels. A network that beats the second has learnt more than grey levels.
-        </p></div>
-        <div><h2>While it runs</h2>
-        <p>
-          Keep the tab open; other tabs and windows do not matter. Checkpoints are written as it goes: after a reload, a crash or a lost
-          GPU you continue from the last one.
-        </p></div>
+        <div>
+          <h2>What happens</h2>
+          <p>
+            Each step draws crops from your scans, cuts them into patches of 16³ voxels and hides most of them. A convolutional encoder
+            and a small transformer see the rest, and a decoder fills in what is hidden.
+          </p>
+        </div>
+        <div>
+          <h2>Is it learning?</h2>
+          <p>
+            Some scans are held out. On their crops the loss is compared with two reconstructions that need no learning: each patch’s
+            <b>mean</b> (1.0), and a <b>smooth fill</b> from the visible voxels. A network that beats the second has learnt more than
+            grey levels.
+          </p>
+        </div>
+        <div>
+          <h2>While it runs</h2>
+          <p>
+            Keep the tab open; other tabs and windows do not matter. Checkpoints are written as it goes: after a reload, a crash or a
+            lost GPU you continue from the last one.
+          </p>
+        </div>
       </aside>
     `;
   }
