@@ -74,7 +74,7 @@ export function mebibytes(bytes: number): string {
 }
 
 /**
- * Floating-point operations a submission: about 0.3 s of work, so that no driver's watchdog fires and the page keeps its turn.
+ * Floating-point operations a submission: some tenths of a second of work, so that no driver's watchdog fires and the page keeps its turn.
  */
 const SUBMISSION_FLOPS: Record<AdapterReport['class'], number> = {
   gpu: 150e9,
