@@ -89,6 +89,7 @@ async function main(names: readonly string[], options: Options): Promise<number>
       try {
         const report = await run(benchmark, settings.get(benchmark)!, showProgress(benchmark.name));
         reports.push(report);
+        if (json) writeFileSync(json, `${JSON.stringify(reports, null, 1)}\n`); // each is kept, whatever comes after
         print(benchmark, report);
       } catch (error) {
         failed++;
@@ -98,7 +99,6 @@ async function main(names: readonly string[], options: Options): Promise<number>
   } finally {
     await pages?.close();
   }
-  if (json) writeFileSync(json, `${JSON.stringify(reports, null, 1)}\n`);
   if (before) {
     const { table, warnings } = compareReports(before, reports);
     console.log(`\nNow beside ${options.compare}\n\n${tableText(table)}`);
