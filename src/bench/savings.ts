@@ -25,16 +25,16 @@ export const SAVINGS = defineBenchmark({
   title: 'Exact savings',
   about: 'Maps that the engine computes with fewer operations than the reference, beside the reference’s way.',
   parameters: {
-    cases: oneOf(
+    maps: oneOf(
       ['all', 'up-conv', 'densify'],
       'upsampling and the convolution after it; densify and its projection; or both',
     ),
     kernels: oneOf(['no', 'yes'], "where the saving way's time goes, too"),
     repeats: REPEATS,
   },
-  async run({ cases, kernels, repeats }, { device: open, progress }) {
+  async run({ maps, kernels, repeats }, { device: open, progress }) {
     const device = await open();
-    const chosen = cases === 'all' ? [...UP_CONV_CASES, ...DENSIFY_CASES] : CASES[cases];
+    const chosen = maps === 'all' ? [...UP_CONV_CASES, ...DENSIFY_CASES] : CASES[maps];
     const rows: Row[] = [];
     const parts: Record<string, Cell>[] = [];
     for (const [n, c] of chosen.entries()) {
