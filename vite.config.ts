@@ -1,4 +1,6 @@
+import { readdirSync } from 'node:fs';
 import { defineConfig, type Plugin } from 'vite';
+import { currentCommit } from './src/bench/node/commit.ts';
 
 /**
  * What the page may do, enforced by the browser: it talks to its own address only, so that no scan can leave it. `wasm-unsafe-eval` is for
@@ -29,11 +31,14 @@ const policy: Plugin = {
   ],
 };
 
-/** The web app: served from any path, workers as modules. */
+const BENCH_PAGES = readdirSync(new URL('bench', import.meta.url)).map((file) => `bench/${file}`);
+
+/** The web app and the benchmark pages: served from any path, workers as modules. */
 export default defineConfig({
   base: './',
   // The volume view is large and loaded only when asked for.
-  build: { target: 'es2022', chunkSizeWarningLimit: 4000 },
+  build: { target: 'es2022', chunkSizeWarningLimit: 4000, rolldownOptions: { input: ['index.html', ...BENCH_PAGES] } },
+  define: { __COMMIT__: JSON.stringify(currentCommit()) },
   worker: { format: 'es' },
   // dcm2niix finds its worker beside itself, so it must not be bundled in development.
   optimizeDeps: { exclude: ['@niivue/dcm2niix'], include: ['wgsl-preprocessor/wgsl-preprocessor.js'] },

@@ -59,7 +59,7 @@ class AppView extends View {
           Nothing leaves this page. Scans are read, trained on and stored in this browser; its
           <abbr title="Content-Security-Policy: connect-src 'self'">security policy</abbr> forbids every connection elsewhere.
         </span>
-        <span>Research software, not a medical device.</span>
+        <span><a href="./bench/">Benchmarks</a> · Research software, not a medical device.</span>
       </footer>
       ${this.#dragging ? html`<div class="drop-veil"><p>Drop scans, or folders of scans</p></div>` : nothing}
     `;

@@ -1,194 +1,133 @@
-/**
- * How fast scans become crops, in Node: `npm run bench:data [-- --scans N]`. Each part runs in a process of its own, so
- * that its peak memory is its own. Reports JSON on standard output.
- */
+/** A scan from its file to the cached volume that crops are cut from, beside the platform's gunzip alone, which no reader can beat. */
 
-import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
-import type { Triple } from '../data/affine.ts';
 import { VolumeCache } from '../data/cache.ts';
-import { openDataset } from '../data/dataset.ts';
-import { DataLoader } from '../data/loader.ts';
 import { makePhantom } from '../data/phantom.ts';
-import { ANATOMIES, type Anatomy } from '../data/phantom-anatomy.ts';
-import { DEFAULT_PREPARE } from '../data/prepare.ts';
+import { DEFAULT_PREPARE, type PreparedVolume } from '../data/prepare.ts';
+import type { FileHandle, Platform } from '../data/source.ts';
 import { createDataService } from '../data/worker/service.ts';
+import { HysparkError } from '../errors.ts';
 import { encodeNifti, gzip } from '../formats/nifti-write.ts';
-import { createDataPool } from '../node/data-pool.ts';
-import { findFiles } from '../node/files.ts';
-import { nodePlatform } from '../node/platform.ts';
-import { FolderStore } from '../store/folder.ts';
+import { defineBenchmark } from './benchmark.ts';
+import { oneOf, whole } from './parameters.ts';
+import { ratios, spread } from './statistics.ts';
 
-const LARGE: Triple = [512, 512, 274];
-const RUNS = 3;
+const SIZES = {
+  small: { shape: [128, 128, 80], spacing: [1.5, 1.5, 2] },
+  middle: { shape: [256, 256, 120], spacing: [1.5, 1.5, 2] },
+  large: { shape: [512, 512, 274], spacing: [0.78, 0.78, 1] },
+} as const;
 
-/** Parts by name; each is given a folder and a count, and returns what it measured. */
-const PARTS: Record<string, (dir: string, count: number) => Promise<object>> = { large, throughput, epoch };
+const FILE = 'scan.nii.gz';
 
-if (process.argv[2] === 'part') {
-  const [, , , name, dir, count] = process.argv;
-  const result = await PARTS[name!]!(dir!, Number(count));
-  const peakMiB = Math.round(process.resourceUsage().maxRSS / 1024);
-  console.log(JSON.stringify({ ...result, peakMiB }));
-} else {
-  await main();
+/** Files are given as blobs, and there is no DICOM. */
+const platform: Platform = {
+  open: async (handle) => handle as Blob,
+  convertDicom: () => Promise.reject(new HysparkError('unsupported', { doing: 'The benchmark', got: 'DICOM' })),
+};
+const service = createDataService(platform);
+
+async function prepare(handle: FileHandle, path: string): Promise<PreparedVolume> {
+  const files = [{ path, size: (handle as Blob).size, handle }];
+  const result = await service.prepare({ kind: 'NIfTI', path, files }, DEFAULT_PREPARE);
+  if (result.usable) return result.volume;
+  throw new HysparkError('bad-file', { doing: `Preparing ${path}`, got: result.reason });
 }
 
-async function main(): Promise<void> {
-  const { scans } = new Command('bench:data')
-    .option('--scans <n>', 'small scans of the epoch', Number, 5000)
-    .parse()
-    .opts<{ scans: number }>();
-  const dir = await mkdtemp(join(tmpdir(), 'hyspark-bench-'));
-  try {
-    await mkdir(join(dir, 'large'));
-    await mkdir(join(dir, 'middle'));
-    await mkdir(join(dir, 'small'));
-    process.stderr.write('writing a scan of 512 × 512 × 274 …\n');
-    await writeScan(join(dir, 'large/scan.nii.gz'), 1, 'abdomen', LARGE, [0.78, 0.78, 1], true);
-    const large = run('large', join(dir, 'large'), RUNS);
-    process.stderr.write('writing 12 scans of 256 × 256 × 120 …\n');
-    for (let i = 0; i < 12; i++) {
-      const file = join(dir, `middle/${i}.nii.gz`);
-      await writeScan(file, i, ANATOMIES[i % ANATOMIES.length]!, [256, 256, 120], [1.5, 1.5, 2], true);
+export const DATA = defineBenchmark({
+  name: 'data',
+  title: 'Data path',
+  about: 'A gzipped NIfTI scan from its file to the cached volume that crops are cut from, beside gunzip alone.',
+  parameters: {
+    size: oneOf(['small', 'middle', 'large'], '128 × 128 × 80, 256 × 256 × 120 or 512 × 512 × 274 voxels', 'middle'),
+    repeats: whole(3, [1, 100], 'measurements of each'),
+  },
+  async run({ size, repeats }, { store, progress }) {
+    const of = 2 * repeats + 5;
+    const { shape, spacing } = SIZES[size];
+    progress(0, of, 'making a scan');
+    const { affine, hu } = makePhantom({ seed: 1, anatomy: 'abdomen', shape, spacing, orientation: 'LPS' });
+    const plain = encodeNifti({ shape, affine, voxels: hu, fastest: 'x' });
+    await store.write(FILE, await gzip(plain));
+    const file = await store.open(FILE);
+    const cache = await VolumeCache.open(store, 2 ** 32);
+
+    progress(3, of, 'comparing');
+    if ((await gunzip(file, plain)) !== plain.length) throw wrong('the file', 'other bytes than were zipped');
+    const expected = await prepare(new Blob([plain]), 'scan.nii');
+    const volume = await prepare(file, FILE);
+    await cache.put('compared', volume);
+    const reader = await cache.get('compared');
+    if (!reader) throw wrong('the cache', 'no volume');
+    const cached = await reader.read(0, volume.shape[0]);
+    if (!same(volume.voxels, expected.voxels)) throw wrong('the zipped scan', 'another volume than of the plain one');
+    if (!same(cached, expected.voxels)) throw wrong('the cached volume', 'other voxels');
+
+    const [zip, all]: [number[], number[]] = [[], []];
+    for (let i = 0; i < repeats; i++) {
+      progress(5 + 2 * i, of, 'timing');
+      zip.push(await milliseconds(() => gunzip(file)));
+      all.push(await milliseconds(async () => cache.put(String(i), await prepare(file, FILE))));
     }
-    const throughput = run('throughput', join(dir, 'middle'), 2);
-    process.stderr.write(`writing ${scans} small scans …\n`);
-    for (let i = 0; i < scans; i++) {
-      await writeScan(
-        join(dir, `small/${i}.nii`),
-        i,
-        ANATOMIES[i % ANATOMIES.length]!,
-        [32, 28, 24],
-        [11, 10, 9],
-        false,
-      );
-    }
-    const epoch = run('epoch', join(dir, 'small'), 2);
-    const machine = { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version };
-    console.log(JSON.stringify({ machine, large, throughput, epoch }, null, 2));
-  } finally {
-    await rm(dir, { recursive: true });
-  }
+    const row = (name: string, list: readonly number[]) => {
+      const time = spread(list);
+      return { name, time, traffic: plain.length / time.median / 1e6, ratio: ratios(list, zip) };
+    };
+    const rows = [row('gunzip alone', zip), row('file to cached volume', all)];
+    return {
+      tables: [
+        {
+          name: 'data path',
+          columns: [
+            { key: 'name', label: 'part' },
+            { key: 'time', label: 'time', unit: 'ms' },
+            { key: 'traffic', label: 'unzipped', unit: 'GB/s' },
+            { key: 'ratio', label: '÷ gunzip', unit: '×' },
+          ],
+          rows,
+        },
+      ],
+      charts: [
+        {
+          kind: 'bars',
+          title: 'Time ÷ gunzip alone',
+          unit: '×',
+          groups: rows.map(({ name, ratio: { median, low, high } }) => ({
+            name,
+            bars: [{ series: 'time ÷ gunzip', value: median, low, high }],
+          })),
+        },
+      ],
+      notes: [
+        `A made scan of ${shape.join(' × ')} voxels, ${(plain.length / 2 ** 20).toFixed(0)} MiB, ${(file.size / 2 ** 20).toFixed(0)} MiB gzipped; prepared: ${volume.shape.join(' × ')} at ${DEFAULT_PREPARE.spacing} mm.`,
+        'Before timing, the unzipped bytes, the volume of the zipped scan and the volume read back from the cache were compared, each bit for bit.',
+        'One core: reading, gunzip, audit, orientation, resampling, windowing, cutting, writing to storage.',
+      ],
+    };
+  },
+});
+
+function wrong(what: string, got: string): HysparkError {
+  return new HysparkError('bad-file', { doing: `Checking ${what}`, got });
 }
 
-function run(part: string, dir: string, count: number): object {
-  process.stderr.write(`${part} …\n`);
-  const args = [...process.execArgv, fileURLToPath(import.meta.url), 'part', part, dir, String(count)];
-  const { stdout, status } = spawnSync(process.execPath, args, {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (status !== 0) throw new Error(`${part} ended with status ${status}`);
-  return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{') + 1));
+function same(a: Uint16Array, b: Uint16Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }
 
-async function writeScan(
-  path: string,
-  seed: number,
-  anatomy: Anatomy,
-  shape: Triple,
-  spacing: Triple,
-  zipped: boolean,
-): Promise<void> {
-  const { affine, hu } = makePhantom({ seed, anatomy, shape, spacing, orientation: 'LPS' });
-  const bytes = encodeNifti({ shape, affine, voxels: hu, fastest: 'x' });
-  await writeFile(path, zipped ? await gzip(bytes) : bytes);
-}
-
-/** From file to cached crop volume on one core, beside gunzip alone; medians of `runs`. */
-async function large(dir: string, runs: number): Promise<object> {
-  const [file] = await findFiles([dir]);
-  const source = { kind: 'NIfTI', path: file!.path, files: [file!] } as const;
-  const service = createDataService(nodePlatform);
-  const cache = await VolumeCache.open(new FolderStore(join(dir, 'cache')), 2 ** 32);
-  const gunzip: number[] = [];
-  const whole: number[] = [];
-  let shape: readonly number[] = [];
-  for (let i = 0; i < runs; i++) {
-    gunzip.push(await seconds(async () => drain(await nodePlatform.open(file!.handle))));
-    whole.push(
-      await seconds(async () => {
-        const result = await service.prepare(source, DEFAULT_PREPARE);
-        if (!result.usable) throw new Error(result.reason);
-        shape = result.volume.shape;
-        await cache.put(String(i), result.volume);
-      }),
-    );
-  }
-  const rawMiB = (LARGE[0] * LARGE[1] * LARGE[2] * 2) / 2 ** 20;
-  return {
-    scan: LARGE.join(' × '),
-    fileMiB: Math.round((await stat(join(dir, 'scan.nii.gz'))).size / 2 ** 20),
-    rawMiB: Math.round(rawMiB),
-    volume: shape.join(' × '),
-    gunzipSeconds: median(gunzip),
-    fileToCacheSeconds: median(whole),
-    ratioToGunzip: round(median(whole) / median(gunzip)),
-  };
-}
-
-/** Scans a minute through `threads` data threads. */
-async function throughput(dir: string, threads: number): Promise<object> {
-  const { scans } = await openDataset(await findFiles([dir]), nodePlatform);
-  const pool = createDataPool(threads);
-  // Threads start when they are first needed: that is not counted.
-  await Promise.all(Array.from({ length: threads }, () => pool.prepare(scans[0]!.source, DEFAULT_PREPARE)));
-  const took = await seconds(async () => {
-    await Promise.all(scans.map(({ source }) => pool.prepare(source, DEFAULT_PREPARE)));
-  });
-  pool.close();
-  return { scan: '256 × 256 × 120', scans: scans.length, threads, scansPerMinute: round((scans.length / took) * 60) };
-}
-
-/** One epoch over all scans, four crops each, through the cache; how memory grows between its quarters. */
-async function epoch(dir: string, threads: number): Promise<object> {
-  const found = await seconds(async () => void (await findFiles([dir])));
-  const { scans } = await openDataset(await findFiles([dir]), nodePlatform);
-  const pool = createDataPool(threads);
-  const cache = await VolumeCache.open(new FolderStore(join(dir, '..', 'cache')), 64 * 2 ** 20);
-  const options = { seed: 1, batch: 4, crop: 32, prepare: { ...DEFAULT_PREPARE, spacing: 6 } };
-  const loader = new DataLoader(scans, pool, cache, options);
-  const rssMiB: number[] = [];
-  const batches = loader.training.length; // four crops a scan, four crops a batch
-  const took = await seconds(async () => {
-    for (let i = 0; i < batches; i++) {
-      await loader.next();
-      if ((i + 1) % Math.ceil(batches / 4) === 0) rssMiB.push(Math.round(process.memoryUsage().rss / 2 ** 20));
-    }
-  });
-  loader.close();
-  pool.close();
-  return {
-    scans: scans.length,
-    threads,
-    findSeconds: found,
-    epochSeconds: round(took),
-    cropsPerSecond: round((batches * 4) / took),
-    rssMiBAtQuarters: rssMiB,
-    cacheMiB: round(cache.bytes / 2 ** 20),
-  };
-}
-
-async function drain(blob: Blob): Promise<void> {
+/** Bytes that a gzipped blob holds, as far as they equal `expected` where that is given. */
+async function gunzip(blob: Blob, expected?: Uint8Array): Promise<number> {
   const reader = blob.stream().pipeThrough(new DecompressionStream('gzip')).getReader();
-  while (!(await reader.read()).done);
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return length;
+    if (expected && !value.every((byte, i) => byte === expected[length + i])) return length;
+    length += value.length;
+  }
 }
 
-async function seconds(work: () => Promise<void>): Promise<number> {
-  const began = performance.now();
+async function milliseconds(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
   await work();
-  return round((performance.now() - began) / 1000);
-}
-
-function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
+  return performance.now() - start;
 }

@@ -1,42 +1,19 @@
-/**
- * The kernel benchmark: products of the network's kinds, each by the plain micro-kernel and by the one that the table chooses for
- * this adapter, in one run. Every result is compared with a float64 loop before anything is timed.
- */
+/** Products of the network's kinds, each by the plain micro-kernel and by the one that the table chooses for this adapter, in turns. */
 
-import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
-import { BrickGrid } from '../bricks/grid.ts';
-import { allVisible } from '../bricks/mask.ts';
-import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import { HysparkError } from '../errors.ts';
-import type { Device } from '../gpu/device.ts';
-import { conv3 } from '../ops/conv3.ts';
-import { linear } from '../ops/linear.ts';
-import { Random } from '../random.ts';
-import { defineOp, PLAIN_TARGET, type Target } from '../tape/op.ts';
-import { compile, type Plan } from '../tape/plan.ts';
-import { Tape } from '../tape/tape.ts';
-import type { Tensor } from '../tape/tensor.ts';
-import { Variables } from '../tape/variables.ts';
-import { type Spread, spread } from './statistics.ts';
+import { PLAIN_TARGET } from '../tape/op.ts';
+import { type Bar, defineBenchmark, type Table } from './benchmark.ts';
+import { caseName, type KernelCase, ROLES, type Role, readyKernel } from './kernel-case.ts';
+import { numberIn, REPEATS } from './parameters.ts';
+import { ratios, type Spread, spread } from './statistics.ts';
 
-/** A product to measure: a matrix product [M, K] · [K, N], or a 3³ convolution on a cube of bricks. */
-export type KernelCase =
-  | { readonly kind: 'matmul'; readonly rows: number; readonly inner: number; readonly columns: number }
-  | {
-      readonly kind: 'conv3';
-      readonly size: number;
-      readonly edge: number;
-      readonly inner: number;
-      readonly columns: number;
-    };
-
-export const REQUIRED_CASES: readonly KernelCase[] = [
+const TELLING: readonly KernelCase[] = [
   { kind: 'conv3', size: 24, edge: 4, inner: 16, columns: 32 },
   { kind: 'matmul', rows: 512, inner: 512, columns: 512 },
 ];
 
 /** The shapes that dominate a step of the `tiny` preset, and a wide one of the larger presets. */
-export const STEP_CASES: readonly KernelCase[] = [
+const OF_A_STEP: readonly KernelCase[] = [
   { kind: 'conv3', size: 48, edge: 16, inner: 12, columns: 6 },
   { kind: 'conv3', size: 48, edge: 16, inner: 6, columns: 6 },
   { kind: 'conv3', size: 24, edge: 8, inner: 24, columns: 12 },
@@ -45,207 +22,126 @@ export const STEP_CASES: readonly KernelCase[] = [
   { kind: 'matmul', rows: 13824, inner: 8, columns: 32 },
 ];
 
-export type Role = 'forward' | 'input gradient' | 'weight gradient';
-const ROLES: readonly Role[] = ['forward', 'input gradient', 'weight gradient'];
+/** `telling`, `step`, `all`, or a case of one's own; several with commas. */
+export function parseCases(text: string): readonly KernelCase[] {
+  return text.split(',').flatMap((part): readonly KernelCase[] => {
+    const [kind, ...sizes] = part.trim().split(':');
+    const listed = { telling: TELLING, step: OF_A_STEP, all: [...TELLING, ...OF_A_STEP] }[kind!];
+    if (listed && sizes.length === 0) return listed;
+    const [a, b, c, d] = sizes.map((size) => numberIn(size, [1, 65536], true));
+    if (kind === 'matmul' && sizes.length === 3) return [{ kind, rows: a!, inner: b!, columns: c! }];
+    const wholeBricks = [1, 2, 4, 8, 16].includes(b!) && a! % b! === 0;
+    if (kind === 'conv3' && sizes.length === 4 && wholeBricks) {
+      return [{ kind, size: a!, edge: b!, inner: c!, columns: d! }];
+    }
+    throw new HysparkError('bad-argument', {
+      doing: 'Parameter',
+      got: `"${part}"`,
+      need: 'telling, step, all, matmul:ROWS:INNER:COLUMNS or conv3:SIZE:EDGE:INNER:COLUMNS, EDGE a power of two up to 16 that divides SIZE',
+    });
+  });
+}
 
-export interface KernelRow {
-  readonly case: string;
+interface Measured {
+  readonly name: string;
   readonly role: Role;
   readonly kernel: string;
-  /** Of one call, milliseconds. */
   readonly plain: Spread;
   readonly chosen: Spread;
-  readonly gflops: number;
-  /** Plain time / chosen time, medians. */
-  readonly speedup: number;
+  readonly speedup: Spread;
+  readonly flop: number;
+  readonly bytes: number;
 }
 
-export function caseName(c: KernelCase): string {
-  if (c.kind === 'matmul') return `matmul ${c.rows}×${c.inner}×${c.columns}`;
-  return `conv3 ${c.inner}→${c.columns} at ${c.size}³ (bricks of ${c.edge}³)`;
-}
-
-/** Gives the op under test a gradient to go back with. */
-export const seed = defineOp({
-  name: 'seed',
-  infer: (_: { y: Tensor }, __: Tensor) => [1],
-  forward(recorder, _, __, y) {
-    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 }, workgroups: [1, 1, 1] });
+export const KERNELS = defineBenchmark({
+  name: 'kernels',
+  title: 'Kernels',
+  about:
+    'Matrix products and 3³ convolutions, forward and both gradients: the plain kernel beside the one chosen for this adapter.',
+  parameters: {
+    cases: {
+      about: 'telling, step, all, matmul:ROWS:INNER:COLUMNS or conv3:SIZE:EDGE:INNER:COLUMNS; several with commas',
+      default: 'all',
+      parse: parseCases,
+    },
+    repeats: REPEATS,
   },
-  backward: (_recorder, { attributes: dy }) => ({ y: dy }),
+  async run({ cases, repeats }, { device: open, progress }) {
+    const device = await open();
+    const rows: Measured[] = [];
+    for (const [n, c] of cases.entries()) {
+      const doing = caseName(c);
+      progress(n, cases.length, `${doing}: comparing`);
+      const plain = await readyKernel(device, c, PLAIN_TARGET);
+      const chosen = await readyKernel(device, c, device.report);
+      const times: [Record<Role, number>[], Record<Role, number>[]] = [[], []];
+      for (let i = 0; i < repeats; i++) {
+        progress(n + (i + 1) / (repeats + 1), cases.length, `${doing}: timing`);
+        times[0].push(await plain.time());
+        times[1].push(await chosen.time());
+      }
+      for (const role of ROLES) {
+        const [slow, fast] = [times[0].map((t) => t[role]), times[1].map((t) => t[role])];
+        rows.push({
+          name: doing,
+          role,
+          kernel: chosen.kernelOf(role),
+          plain: spread(slow),
+          chosen: spread(fast),
+          speedup: ratios(slow, fast),
+          flop: plain.flop,
+          bytes: plain.bytes,
+        });
+      }
+      plain.destroy();
+      chosen.destroy();
+    }
+    return {
+      tables: [table(rows)],
+      charts: [
+        {
+          kind: 'bars',
+          title: 'GFLOP/s, forward and the two gradients',
+          unit: 'GFLOP/s',
+          groups: rows.map(({ name, role, flop, plain, chosen }) => ({
+            name: `${name}, ${role}`,
+            bars: [speed('plain', flop, plain), speed('chosen', flop, chosen)],
+          })),
+        },
+      ],
+      notes: [
+        'Before timing, 200 values of each result were compared with a float64 loop over the definition (10⁻⁵ of the largest).',
+        'Times are of the GPU (timestamps), each over a row of launches of some milliseconds. GB/s counts each matrix once: the least traffic there can be.',
+      ],
+    };
+  },
 });
 
-interface Built {
-  readonly plan: Plan;
-  readonly x: Tensor;
-  readonly weight: Tensor;
-  readonly dy: Tensor;
-  readonly y: Tensor;
-  readonly dx: Tensor;
-  readonly dWeight: Tensor;
-  readonly variables: Variables;
+/** The fastest run is the most GFLOP/s. */
+function speed(series: string, flop: number, { median, low, high }: Spread): Bar {
+  return { series, value: flop / median / 1e6, low: flop / high / 1e6, high: flop / low / 1e6 };
 }
 
-async function build(device: Device, c: KernelCase, target: Target): Promise<Built> {
-  const tape = new Tape(target);
-  const variables = new Variables(device.limits.maxStorageBufferBindingSize);
-  const isMatmul = c.kind === 'matmul';
-  const grid = isMatmul ? new BrickGrid(1, 1, 1) : new BrickGrid(c.size / c.edge, c.size / c.edge, c.size / c.edge);
-  const table = brickTable(tape, 'all', grid, 1, grid.cells);
-  const xShape = isMatmul ? [c.rows, c.inner] : [grid.cells, c.edge ** 3, c.inner];
-  const x = variables.parameter('x', xShape);
-  const weight = variables.parameter('weight', isMatmul ? [c.inner, c.columns] : [27, c.inner, c.columns]);
-  const y = tape.output(isMatmul ? linear(tape, { x, weight }, {}) : conv3(tape, { x, weight }, table));
-  const dy = tape.input('dy', y.shape);
-  const gradients = tape.backward(seed(tape, { y }, dy));
-  const [dx, dWeight] = [tape.output(gradients.get(x)!), tape.output(gradients.get(weight)!)];
-  await variables.allocate(device, false);
-  const plan = await compile(device, tape, variables);
-  writeBrickTable(plan, table, brickTableData(grid, allVisible(1, grid.cells)));
-  for (const tensor of [x, weight]) variables.write(tensor, values(tensor));
-  plan.write(dy, values(dy));
-  return { plan, x, weight, dy, y, dx, dWeight, variables };
-}
-
-function values(tensor: Tensor): Float32Array {
-  const random = Random.of('bench', tensor.name);
-  return Float32Array.from({ length: tensor.size }, (_, i) => 2 * random.uniform(i) - 1);
-}
-
-/** Results at `samples` places of each tensor, by a float64 loop over the definition. */
-function check(c: KernelCase, built: Built, results: Record<'y' | 'dx' | 'dWeight', Float32Array>): void {
-  const [x, w, dy] = [values(built.x), values(built.weight), values(built.dy)];
-  const { inner: K, columns: N } = c;
-  const taps = c.kind === 'matmul' ? 1 : 27;
-  const rows = built.x.rows;
-  const at = neighbours(c);
-  const product = (list: Float32Array, count: number, term: (i: number) => number) => {
-    const random = Random.of('samples', count);
-    let largest = 0;
-    let worst = 0;
-    for (let s = 0; s < 200; s++) {
-      const i = random.int(s, count);
-      const expected = term(i);
-      largest = Math.max(largest, Math.abs(expected));
-      worst = Math.max(worst, Math.abs(expected - list[i]!));
-    }
-    if (!(worst <= 1e-5 * largest)) {
-      throw new HysparkError('gpu-validation', {
-        doing: `Checking ${caseName(c)}`,
-        got: `a difference of ${worst}`,
-        need: `${1e-5 * largest}`,
-      });
-    }
-  };
-  product(results.y, rows * N, (i) => {
-    const [m, n] = [Math.floor(i / N), i % N];
-    let sum = 0;
-    for (let t = 0; t < taps; t++) {
-      const row = at(m, t);
-      if (row >= 0) for (let k = 0; k < K; k++) sum += x[row * K + k]! * w[(t * K + k) * N + n]!;
-    }
-    return sum;
-  });
-  product(results.dx, rows * K, (i) => {
-    const [m, k] = [Math.floor(i / K), i % K];
-    let sum = 0;
-    for (let t = 0; t < taps; t++) {
-      const row = at(m, taps - 1 - t);
-      if (row >= 0) for (let n = 0; n < N; n++) sum += dy[row * N + n]! * w[(t * K + k) * N + n]!;
-    }
-    return sum;
-  });
-  product(results.dWeight, taps * K * N, (i) => {
-    const [t, k, n] = [Math.floor(i / (K * N)), Math.floor(i / N) % K, i % N];
-    let sum = 0;
-    for (let m = 0; m < rows; m++) {
-      const row = at(m, t);
-      if (row >= 0) sum += x[row * K + k]! * dy[m * N + n]!;
-    }
-    return sum;
-  });
-}
-
-/** (row, tap) → neighbour's row or −1, on a full cube of bricks; written out here so that the check shares nothing with the kernels. */
-function neighbours(c: KernelCase): (row: number, tap: number) => number {
-  if (c.kind === 'matmul') return (row) => row;
-  const { size, edge: e } = c;
-  const g = size / e;
-  return (row, tap) => {
-    const [brick, voxel] = [Math.floor(row / e ** 3), row % e ** 3];
-    const x = Math.floor(brick / (g * g)) * e + Math.floor(voxel / (e * e)) + Math.floor(tap / 9) - 1;
-    const y = (Math.floor(brick / g) % g) * e + (Math.floor(voxel / e) % e) + (Math.floor(tap / 3) % 3) - 1;
-    const z = (brick % g) * e + (voxel % e) + (tap % 3) - 1;
-    if ([x, y, z].some((v) => v < 0 || v >= size)) return -1;
-    const to = (Math.floor(x / e) * g + Math.floor(y / e)) * g + Math.floor(z / e);
-    return to * e ** 3 + ((x % e) * e + (y % e)) * e + (z % e);
-  };
-}
-
-/** Milliseconds of each role in one profiled run. */
-async function times(plan: Plan): Promise<Record<Role, number>> {
-  const result: Record<Role, number> = { forward: 0, 'input gradient': 0, 'weight gradient': 0 };
-  for (const { dispatch, nanoseconds } of await plan.profile()) {
-    const isProduct = dispatch.kernel.id.startsWith('product');
-    if (!dispatch.backward && isProduct) result.forward += nanoseconds / 1e6;
-    else if (isProduct) result['input gradient'] += nanoseconds / 1e6;
-    else if (dispatch.kernel.id.startsWith('weight-gradient')) result['weight gradient'] += nanoseconds / 1e6;
-  }
-  return result;
-}
-
-/** A case by one target's kernels, its results compared and warm: each call of `time` runs it once. */
-export interface ReadyKernel {
-  readonly flop: number;
-  readonly kernelOf: (role: Role) => string;
-  /** Milliseconds of each role. */
-  time(): Promise<Record<Role, number>>;
-  destroy(): void;
-}
-
-export async function readyKernel(device: Device, c: KernelCase, target: Target): Promise<ReadyKernel> {
-  const built = await build(device, c, target);
-  const { plan, variables } = built;
-  await plan.step();
-  check(c, built, {
-    y: await plan.read(built.y),
-    dx: await plan.read(built.dx),
-    dWeight: await plan.read(built.dWeight),
-  });
+function table(rows: readonly Measured[]): Table {
   return {
-    flop: 2 * built.x.rows * c.inner * c.columns * (c.kind === 'matmul' ? 1 : 27),
-    kernelOf: (role) => kernelOf(plan, role),
-    time: () => times(plan),
-    destroy() {
-      plan.destroy();
-      variables.destroy();
-    },
+    name: 'products',
+    columns: [
+      { key: 'name', label: 'product' },
+      { key: 'kernel', label: 'chosen kernel' },
+      { key: 'plain', label: 'plain', unit: 'ms' },
+      { key: 'chosen', label: 'chosen', unit: 'ms' },
+      { key: 'gflops', label: 'speed', unit: 'GFLOP/s' },
+      { key: 'traffic', label: 'traffic', unit: 'GB/s' },
+      { key: 'speedup', label: 'plain ÷ chosen', unit: '×' },
+    ],
+    rows: rows.map(({ name, role, kernel, plain, chosen, speedup, flop, bytes }) => ({
+      name: `${name}, ${role}`,
+      kernel,
+      plain,
+      chosen,
+      gflops: flop / chosen.median / 1e6,
+      traffic: bytes / chosen.median / 1e6,
+      speedup,
+    })),
   };
-}
-
-/** Measures one case: plain and chosen kernels in turns, `repeats` times each. */
-export async function benchKernel(device: Device, c: KernelCase, repeats: number): Promise<KernelRow[]> {
-  const ready = [await readyKernel(device, c, PLAIN_TARGET), await readyKernel(device, c, device.report)] as const;
-  try {
-    const measured = ready.map(() => [] as Record<Role, number>[]);
-    for (let i = 0; i < repeats; i++) for (const [n, r] of ready.entries()) measured[n]!.push(await r.time());
-    const { flop } = ready[0];
-    return ROLES.map((role): KernelRow => {
-      const [plain, chosen] = measured.map((list) => spread(list.map((t) => t[role]))) as [Spread, Spread];
-      const kernel = ready[1].kernelOf(role);
-      const gflops = flop / chosen.median / 1e6;
-      return { case: caseName(c), role, kernel, plain, chosen, gflops, speedup: plain.median / chosen.median };
-    });
-  } finally {
-    for (const r of ready) r.destroy();
-  }
-}
-
-function kernelOf(plan: Plan, role: Role): string {
-  const found = plan.layout.dispatches.find(({ kernel, backward }) =>
-    role === 'weight gradient'
-      ? kernel.id.startsWith('weight-gradient')
-      : kernel.id.startsWith('product') && backward === (role !== 'forward'),
-  );
-  return found!.kernel.id.replace(/\(.*/, '');
 }

@@ -27,7 +27,7 @@ import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
-import { seed as probe } from './kernels.ts';
+import { seed as probe } from './kernel-case.ts';
 
 const maskKernel = kernel({
   name: 'test-mask',

@@ -6,16 +6,14 @@
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible, randomMasks, visibleCount } from '../bricks/mask.ts';
 import { type BrickTable, brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
-import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import { Random } from '../random.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import type { Shape, Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
-import { seed } from './kernels.ts';
-import type { SavingRow } from './savings.ts';
-import { spread } from './statistics.ts';
+import { mustBeClose } from './benchmark.ts';
+import { seed } from './kernel-case.ts';
 
 /** What a case is recorded with. */
 export interface Setting {
@@ -78,14 +76,7 @@ async function check(c: SavingCase, plain: Built, saving: Built): Promise<void> 
       difference += (value - b![i]!) ** 2;
       size += value ** 2;
     });
-    const relative = Math.sqrt(difference / size);
-    if (!(relative <= 1e-5)) {
-      throw new HysparkError('gpu-validation', {
-        doing: `Checking ${c.name}: ${name}`,
-        got: `a relative difference of ${relative}`,
-        need: 'at most 1e-5',
-      });
-    }
+    mustBeClose(`${c.name}: ${name}`, Math.sqrt(difference / size), 1e-5);
   }
 }
 
@@ -103,29 +94,25 @@ async function times(plan: Plan): Promise<Map<string, number>> {
   return found;
 }
 
-/** Measures one case: both ways in turns, `repeats` times each. With `kernels` also a row for each of the saving way's. */
-export async function benchSaving(
-  device: Device,
-  c: SavingCase,
-  repeats: number,
-  kernels: boolean,
-): Promise<SavingRow[]> {
+/** Milliseconds of both ways, measured in turns, by pass (`forward`, `backward`, `both`) and by pass and kernel. */
+export interface SavingTimes {
+  readonly plain: readonly ReadonlyMap<string, number>[];
+  readonly saving: readonly ReadonlyMap<string, number>[];
+}
+
+/** Compares both ways, then measures them `repeats` times. */
+export async function timeSaving(device: Device, c: SavingCase, repeats: number): Promise<SavingTimes> {
   const plain = await build(device, c, false);
   const saving = await build(device, c, true);
   try {
     for (const { plan } of [plain, saving]) await plan.step();
     await check(c, plain, saving);
-    const measured: [Map<string, number>[], Map<string, number>[]] = [[], []];
+    const measured = { plain: [] as Map<string, number>[], saving: [] as Map<string, number>[] };
     for (let i = 0; i < repeats; i++) {
-      measured[0].push(await times(plain.plan));
-      measured[1].push(await times(saving.plan));
+      measured.plain.push(await times(plain.plan));
+      measured.saving.push(await times(saving.plan));
     }
-    const passes = ['forward', 'backward', 'both'];
-    const rows = kernels ? [...measured[1][0]!.keys()].filter((key) => !passes.includes(key)) : [];
-    return [...passes, ...rows].map((pass) => {
-      const of = (list: Map<string, number>[]) => spread(list.map((found) => found.get(pass) ?? 0));
-      return { case: c.name, pass, plain: of(measured[0]), saving: of(measured[1]) };
-    });
+    return measured;
   } finally {
     for (const b of [plain, saving]) {
       b.plan.destroy();

@@ -1,42 +1,104 @@
-/**
-/**
- * `npm run bench:savings [-- --adapter NAME]… [--repeats N] [--kernels] [--json FILE]`: the exact savings against the plain path, in one
- * run in turns, after comparing their results; with `--kernels` also where the saving way's time goes.
- */
+/** The exact savings against the plain path, in turns, after comparing results and gradients. */
 
-import { onAdapters } from './adapters.ts';
-import { benchSaving } from './saving-case.ts';
+import { type Cell, defineBenchmark } from './benchmark.ts';
+import { oneOf, REPEATS } from './parameters.ts';
+import { timeSaving } from './saving-case.ts';
 import { DENSIFY_CASES } from './savings-densify.ts';
 import { UP_CONV_CASES } from './savings-up-conv.ts';
-import type { Spread } from './statistics.ts';
+import { ratios, type Spread, spread } from './statistics.ts';
 
-export interface SavingRow {
+interface Row {
+  readonly name: string;
   readonly case: string;
   readonly pass: string;
-  /** Of one call, milliseconds. */
   readonly plain: Spread;
   readonly saving: Spread;
+  readonly speedup: Spread;
+  readonly [key: string]: Cell;
 }
 
-const results = await onAdapters(
-  import.meta.url,
-  async (device, { repeats, flags }) => {
-    const rows: SavingRow[] = [];
-    for (const c of [...UP_CONV_CASES, ...DENSIFY_CASES]) {
-      rows.push(...(await benchSaving(device, c, repeats, flags.has('kernels'))));
-    }
-    return rows;
+const PASSES = ['forward', 'backward', 'both'] as const;
+const CASES = { 'up-conv': UP_CONV_CASES, densify: DENSIFY_CASES };
+
+export const SAVINGS = defineBenchmark({
+  name: 'savings',
+  title: 'Exact savings',
+  about: 'Maps that the engine computes with fewer operations than the reference, beside the reference’s way.',
+  parameters: {
+    maps: oneOf(
+      ['all', 'up-conv', 'densify'],
+      'upsampling and the convolution after it; densify and its projection; or both',
+    ),
+    kernels: oneOf(['no', 'yes'], "where the saving way's time goes, too"),
+    repeats: REPEATS,
   },
-  { kernels: "where the saving way's time goes" },
-);
-
-for (const { adapter, class: kind, rows } of results) {
-  console.log(`\n${adapter} (${kind})`);
-  console.log(`${'case'.padEnd(40)} ${'pass'.padEnd(10)} plain ms   saving ms   plain ÷ saving   of fastest runs`);
-  for (const row of rows) {
-    const [plain, saving] = [row.plain.median, row.saving.median];
-    console.log(
-      `${row.case.padEnd(40)} ${row.pass.padEnd(10)} ${plain.toFixed(2).padStart(8)}   ${saving.toFixed(2).padStart(9)}   ${(plain / saving).toFixed(2).padStart(14)}   ${(row.plain.low / row.saving.low).toFixed(2).padStart(15)}`,
-    );
-  }
-}
+  async run({ maps, kernels, repeats }, { device: open, progress }) {
+    const device = await open();
+    const chosen = maps === 'all' ? [...UP_CONV_CASES, ...DENSIFY_CASES] : CASES[maps];
+    const rows: Row[] = [];
+    const parts: Record<string, Cell>[] = [];
+    for (const [n, c] of chosen.entries()) {
+      progress(n, chosen.length, c.name);
+      const times = await timeSaving(device, c, repeats);
+      const of = (way: 'plain' | 'saving', key: string) => times[way].map((found) => found.get(key) ?? 0);
+      for (const pass of PASSES) {
+        const [plain, saving] = [of('plain', pass), of('saving', pass)];
+        rows.push({
+          name: `${c.name}, ${pass}`,
+          case: c.name,
+          pass,
+          plain: spread(plain),
+          saving: spread(saving),
+          speedup: ratios(plain, saving),
+        });
+      }
+      const total = spread(of('saving', 'both')).median;
+      for (const key of times.saving[0]!.keys()) {
+        if (PASSES.some((pass) => pass === key)) continue;
+        const time = spread(of('saving', key));
+        parts.push({ name: `${c.name}, ${key}`, time, share: (100 * time.median) / total });
+      }
+    }
+    const ofParts = {
+      name: 'kernels of the saving way',
+      columns: [
+        { key: 'name', label: 'kernel' },
+        { key: 'time', label: 'time', unit: 'ms' },
+        { key: 'share', label: 'share', unit: '%' },
+      ],
+      rows: parts,
+    } as const;
+    return {
+      tables: [
+        {
+          name: 'savings',
+          columns: [
+            { key: 'name', label: 'map' },
+            { key: 'plain', label: 'plain', unit: 'ms' },
+            { key: 'saving', label: 'saving', unit: 'ms' },
+            { key: 'speedup', label: 'plain ÷ saving', unit: '×' },
+          ],
+          rows,
+        },
+        ...(kernels === 'yes' ? [ofParts] : []),
+      ],
+      charts: [
+        {
+          kind: 'bars',
+          title: 'Plain time ÷ saving time',
+          unit: '×',
+          groups: chosen.map(({ name }) => ({
+            name,
+            bars: rows
+              .filter((row) => row.case === name && row.pass !== 'both')
+              .map(({ pass, speedup: { median, low, high } }) => ({ series: pass, value: median, low, high })),
+          })),
+        },
+      ],
+      notes: [
+        'Before timing, the results and all gradients of both ways were compared (10⁻⁵ of the tensor in L2).',
+        'Times are of the GPU (timestamps), both ways in turns. With a mask ratio of 0.75 where it matters.',
+      ],
+    };
+  },
+});

@@ -15,6 +15,8 @@ export interface OpenOptions {
 /** How many objects of each kind this device has created; a replayed step must add none but submissions. */
 export interface Counters {
   buffers: number;
+  /** Of all buffers that were created. */
+  bytes: number;
   bindGroups: number;
   pipelines: number;
   submissions: number;
@@ -56,7 +58,7 @@ async function findGpu(options: OpenOptions): Promise<GPU | undefined> {
 }
 
 export class Device {
-  readonly counters: Counters = { buffers: 0, bindGroups: 0, pipelines: 0, submissions: 0 };
+  readonly counters: Counters = { buffers: 0, bytes: 0, bindGroups: 0, pipelines: 0, submissions: 0 };
   /** Resolves when the device is gone: with the error, or with nothing after `dispose`. */
   readonly lost: Promise<HysparkError | undefined>;
   private failure: HysparkError | undefined;
@@ -106,8 +108,10 @@ export class Device {
   }
 
   createBuffer(label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    const size = Math.max(4, Math.ceil(bytes / 4) * 4);
     this.counters.buffers++;
-    return this.gpu.createBuffer({ label, size: Math.max(4, Math.ceil(bytes / 4) * 4), usage });
+    this.counters.bytes += size;
+    return this.gpu.createBuffer({ label, size, usage });
   }
 
   createBindGroup(label: string, layout: GPUBindGroupLayout, entries: GPUBindGroupEntry[]): GPUBindGroup {

@@ -166,7 +166,7 @@ export const upConv3 = defineOp({
 });
 
 /**
- * Least ratio of multiply-adds, plain to composed. Measured on lavapipe and SwiftShader (`npm run bench:savings`), forward and backward:
+ * Least ratio of multiply-adds, plain to composed. Measured on lavapipe and SwiftShader (`npm run bench -- savings`), forward and backward:
  * at 3.6 composing is 3.4 to 3.9 times as fast, at 3.0 1.5 to 2.2 times, at 2.5 1.1 to 1.6 times, at 0.8 0.4 to 0.8 times.
  */
 const LEAST_RATIO = 2.2;

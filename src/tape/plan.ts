@@ -260,18 +260,21 @@ export class Plan {
     return commands;
   }
 
-  /** Runs one step with a timestamp around each launch. Needs the feature `timestamp-query`. Nanoseconds a launch. */
-  async profile(): Promise<{ dispatch: Dispatch; nanoseconds: number }[]> {
+  /**
+   * Runs one step with timestamps around each launch, done `count` times in a row. Needs the feature `timestamp-query`. Nanoseconds
+   * a launch.
+   */
+  async profile(count = 1): Promise<{ dispatch: Dispatch; nanoseconds: number }[]> {
     await this.step(); // uploads the inputs and warms up
     this.profiler ??= new Profiler(this.device, this.launches.length);
     const times = await this.profiler.run(
       this.launches.map((l) => (pass: GPUComputePassEncoder) => {
         pass.setPipeline(l.pipeline);
         pass.setBindGroup(0, l.bindGroup);
-        pass.dispatchWorkgroups(l.x, l.y, l.z);
+        for (let i = 0; i < count; i++) pass.dispatchWorkgroups(l.x, l.y, l.z);
       }),
     );
-    return this.layout.dispatches.map((dispatch, i) => ({ dispatch, nanoseconds: times[i]! }));
+    return this.layout.dispatches.map((dispatch, i) => ({ dispatch, nanoseconds: times[i]! / count }));
   }
 
   /** Values of an output, a parameter, a state or an input after the last step. */

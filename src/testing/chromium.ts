@@ -20,6 +20,14 @@ export const CHROMIUM_FLAGS = [
   '--disable-quic',
 ];
 
+/** After those above: the machine's own GPU instead. */
+export const HARDWARE_FLAGS = [
+  '--use-webgpu-adapter=default',
+  '--enable-features=Vulkan',
+  '--use-angle=vulkan',
+  '--ignore-gpu-blocklist',
+];
+
 /** It finds the SwiftShader in its own folder, unless told of other drivers. */
 export function launchChromium(flags: readonly string[] = []): Promise<Browser> {
   const { VK_DRIVER_FILES: _, ...env } = process.env as Record<string, string>;

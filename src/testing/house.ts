@@ -46,8 +46,11 @@ const ABOVE_LAYERS = TIERS.slice(
   0,
   TIERS.findIndex((tier) => tier.includes('nn')),
 ).flat();
-/** Within a tier: a brick table is made of the tape's inputs; the benchmarks' Node twin starts from `node`; scans are cached in a store. */
-const SIDEWAYS = ['bricks → tape', 'bench → node', 'data → store'];
+/**
+ * Within a tier: a brick table is made of the tape's inputs; scans are cached in a store; benchmark pages look like the app, in Node they read
+ * scans as `node` does, and start the Chromium of the tests.
+ */
+const SIDEWAYS = ['bricks → tape', 'data → store', 'bench → app', 'bench → node', 'bench → testing'];
 /** Below everything: no imports of their own. */
 const BASE = ['errors', 'random'];
 

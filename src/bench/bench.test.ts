@@ -1,0 +1,154 @@
+/** Parameters, comparisons and tables of benchmarks; that every benchmark has its page. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type BenchReport, parameterTexts, parseParameters, type Table } from './benchmark.ts';
+import { BENCHMARKS } from './benchmarks.ts';
+import { compareReports } from './compare.ts';
+import { relativeTable, tableMarkdown, tableText } from './format.ts';
+import { KERNELS, parseCases } from './kernels.ts';
+import { NODE_BENCHMARKS } from './node/node-benchmarks.ts';
+import { browserName } from './page/browser.ts';
+import { ticks } from './page/chart.ts';
+import { numbers, oneOf, someOf, whole } from './parameters.ts';
+import { ratios, spread } from './statistics.ts';
+
+const table = (rows: Table['rows']): Table => ({
+  name: 'products',
+  columns: [
+    { key: 'name', label: 'product' },
+    { key: 'time', label: 'chosen', unit: 'ms' },
+    { key: 'gflops', label: 'speed', unit: 'GFLOP/s' },
+    { key: 'speedup', label: 'plain ÷ chosen', unit: '×' },
+  ],
+  rows,
+});
+
+const report = (rows: Table['rows'], adapter = 'A', parameters = { cases: 'all', repeats: '9' }): BenchReport => ({
+  benchmark: 'kernels',
+  parameters,
+  adapter: { name: adapter } as BenchReport['adapter'],
+  host: 'Node',
+  processors: 2,
+  commit: 'c',
+  date: '2026-01-01T00:00:00Z',
+  seconds: 1,
+  tables: [table(rows)],
+  charts: [],
+  notes: [],
+});
+
+describe('parameters', () => {
+  test('defaults of every benchmark are right', () => {
+    for (const benchmark of NODE_BENCHMARKS) parseParameters(benchmark, parameterTexts(benchmark, {}));
+  });
+
+  test('texts become values', () => {
+    expect(whole(1, [1, 9], '').parse('3')).toBe(3);
+    expect(numbers([0], [0, 1], false, '').parse('0, .25,1')).toEqual([0, 0.25, 1]);
+    expect(oneOf(['a', 'b'], '').parse('b')).toBe('b');
+    expect(someOf(['a', 'b'], ['a'], '').parse('b,a')).toEqual(['b', 'a']);
+    expect(parseCases('telling,matmul:1:2:3,conv3:8:4:5:6').slice(2)).toEqual([
+      { kind: 'matmul', rows: 1, inner: 2, columns: 3 },
+      { kind: 'conv3', size: 8, edge: 4, inner: 5, columns: 6 },
+    ]);
+  });
+
+  test.each([
+    ['repeats', ''],
+    ['repeats', '1.5'],
+    ['repeats', '0'],
+    ['repeats', 'many'],
+    ['cases', 'matmul:1:2'],
+    ['cases', 'conv3:9:4:1:1'],
+    ['cases', 'all:1'],
+    ['cases', ''],
+  ])('%s=%s is refused by name', (name, text) => {
+    const parse = () => parseParameters(KERNELS, { ...parameterTexts(KERNELS, {}), [name]: text });
+    expect(parse).toThrow(`Parameter "${name}": got "`);
+  });
+
+  test('an unknown one is refused', () => {
+    expect(() => parameterTexts(KERNELS, { size: '3' })).toThrow('got the parameter "size", need cases, repeats.');
+  });
+});
+
+describe('comparison', () => {
+  const time = (low: number, median: number, high: number) => ({ low, median, high, count: 3 });
+
+  test('times of rows that both have, now ÷ before', () => {
+    const before = report([{ name: 'a', time: time(9, 10, 11), gflops: 1 }]);
+    const now = report([
+      { name: 'a', time: time(4, 5, 6), gflops: 2 },
+      { name: 'b', time: 7 },
+    ]);
+    const { table: result, warnings } = compareReports([before], [now]);
+    expect(result.rows).toEqual([
+      {
+        name: 'kernels: a, chosen',
+        unit: 'ms',
+        before: time(9, 10, 11),
+        now: time(4, 5, 6),
+        ratio: 0.5,
+        verdict: '',
+      },
+    ]);
+    expect(warnings).toEqual(['kernels: "b" is not in the earlier file']);
+  });
+
+  test('overlapping ranges and other conditions are said', () => {
+    const before = report([{ name: 'a', time: time(4, 5, 9) }]);
+    const now = report([{ name: 'a', time: time(8, 9, 10) }], 'B', { cases: 'step', repeats: '3' });
+    const { table: result, warnings } = compareReports([before], [now]);
+    expect(result.rows[0]).toMatchObject({ ratio: 1.8, verdict: 'ranges overlap' });
+    expect(warnings).toEqual(['kernels: adapter was A, is B', 'kernels: cases was all, is step']);
+    expect(compareReports([], [now]).warnings).toEqual(['kernels: not in the earlier file']);
+  });
+});
+
+describe('tables', () => {
+  const rows = [
+    { name: 'a', time: spread([3, 2, 4]), gflops: 12, speedup: ratios([6, 6, 6], [3, 2, 4]) },
+    { name: 'reference', gflops: 5 },
+  ];
+
+  test('as text, numbers to the right', () => {
+    expect(tableText(table(rows))).toBe(
+      [
+        'product     chosen, ms   speed, GFLOP/s   plain ÷ chosen',
+        'a              3 (2–4)               12        2 (1.5–3)',
+        'reference                             5',
+      ].join('\n'),
+    );
+  });
+
+  test('of a software adapter: nothing absolute', () => {
+    expect(tableMarkdown(relativeTable(table(rows)))).toBe(
+      ['| product | chosen: slowest ÷ fastest | plain ÷ chosen |', '| --- | --: | --: |', '| a | 2 | 2 (1.5–3) |'].join(
+        '\n',
+      ),
+    );
+  });
+
+  test('marks of a plot are round', () => {
+    expect(ticks(0.9)).toEqual([0, 0.2, 0.4, 0.6, 0.8]);
+    expect(ticks(15700)).toEqual([0, 5000, 10000, 15000]);
+    expect(ticks(4)).toEqual([0, 1, 2, 3, 4]);
+  });
+});
+
+test('every benchmark has a page', () => {
+  const pages = readdirSync('bench').sort();
+  expect(pages).toEqual(['index.html', ...BENCHMARKS.map(({ name }) => `${name}.html`)].sort());
+  for (const { name, title } of BENCHMARKS) {
+    const page = readFileSync(`bench/${name}.html`, 'utf8');
+    expect(page).toContain(`data-benchmark="${name}"`);
+    expect(page).toContain(`<title>${title}: HySparK benchmarks</title>`);
+  }
+});
+
+test('browsers are named', () => {
+  const chrome =
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/141.0.0.0 Safari/537.36';
+  expect(browserName(chrome)).toBe('Headless Chrome 141, Linux');
+});
