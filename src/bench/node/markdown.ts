@@ -9,12 +9,14 @@ const INTRODUCTION = `# Benchmarks
 Figures with their conditions. [How to read and repeat them](src/bench/README.md); this file is written by
 
 \`\`\`sh
-npm run bench -- --json FILE    # once for each adapter and runtime, with the parameters given below
-npm run bench -- --write FILE…
+npm run bench -- kernels step encoder savings data memory --adapter lavapipe --set cases=telling repeats=5 --json lavapipe.json
+npm run bench -- kernels encoder savings --adapter swiftshader --set cases=telling maps=densify repeats=3 --json swiftshader.json
+npm run bench -- kernels encoder data memory --browser chromium --set cases=telling repeats=3 --json chromium.json
+npm run bench -- --write lavapipe.json swiftshader.json chromium.json
 \`\`\`
 
 On software adapters (lavapipe, SwiftShader) a processor stands in for the GPU. Of those there are ratios only, measured in turns in one run: an
-absolute time would tell of the processor and of who else used it. The machine of these runs was shared with other work, as the distance between the
+absolute time would tell of the processor and of who else used it. Those runs were made on a machine shared with other work, as the distance between the
 slowest and the fastest of equal measurements shows. Each figure is a median, with the least and the most in brackets; every result was compared with a reference
 before it was timed.
 `;

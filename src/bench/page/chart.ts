@@ -100,10 +100,10 @@ function lines({ title, x: xLabel, y: yLabel, series }: Lines): TemplateResult {
   const [first, last] = [Math.min(0, ...xs), Math.max(...xs)];
   const [xMarks, yMarks] = [ticks(last), ticks(Math.max(...measured.map(({ y }) => y)))];
   const most = Math.max(yMarks.at(-1)!, ...measured.map(({ y }) => y)) * 1.04;
-  const width = 760;
+  const width = WIDTH;
   const px = (x: number) => LEFT + ((x - first) / (last - first || 1)) * (width - LEFT - 16);
   const py = (y: number) => HEIGHT - BOTTOM - (Math.min(y, most) / most) * (HEIGHT - BOTTOM - 8);
-  return html`<svg class="lines" viewBox="0 0 ${width} ${HEIGHT}" role="img" aria-label="${title}; the figures are in the table">
+  return html`<svg viewBox="0 0 ${width} ${HEIGHT}" role="img" aria-label="${title}; the figures are in the table">
     ${yMarks.map(
       (mark) => svg`
       <line class="grid" x1=${LEFT} x2=${width - 16} y1=${py(mark)} y2=${py(mark)}></line>
