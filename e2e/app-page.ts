@@ -1,20 +1,15 @@
 /** The web app as built and served, in headless Chromium on a software adapter, and what tests do with its page. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import AxeBuilder from '@axe-core/playwright';
 import { type BrowserContext, chromium, type Page } from 'playwright';
 import { type PreviewServer, preview } from 'vite';
 import { expect } from 'vitest';
+import { CHROMIUM_PATH, QUIET_FLAGS, WITH_WEBGPU } from '../src/testing/chromium.ts';
 
-const CHROMIUM = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find(
-  (path) => path && existsSync(path),
-);
-const FLAGS = ['--no-sandbox', '--no-first-run', '--disable-background-networking', '--disable-component-update'];
-export const WITH_WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
-export const WITHOUT_WEBGPU = ['--disable-gpu', '--disable-features=WebGPU,WebGPUService'];
 /** Pictures of every state are left here when it is set. */
 export const SHOTS = process.env.HYSPARK_SHOTS;
 /** What a browser says of its own renderer, and of one that ended, is not the page's. */
@@ -56,8 +51,8 @@ export class App {
   /** A browser of an empty profile, and the page in it. */
   async open(path = '', flags = WITH_WEBGPU): Promise<Page> {
     this.context = await chromium.launchPersistentContext(temporary(), {
-      executablePath: CHROMIUM,
-      args: [...FLAGS, ...flags],
+      executablePath: CHROMIUM_PATH,
+      args: [...QUIET_FLAGS, ...flags],
       viewport: { width: 1280, height: 720 },
       reducedMotion: 'reduce',
     });

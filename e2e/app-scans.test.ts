@@ -3,8 +3,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { WITHOUT_WEBGPU } from '../src/testing/chromium.ts';
 import { sharedPath, testWithShared } from '../src/testing/shared.ts';
-import { App, expectTabletWidth, expectUsable, shot, temporary, WITHOUT_WEBGPU } from './app-page.ts';
+import { App, expectTabletWidth, expectUsable, shot, temporary } from './app-page.ts';
 
 let app: App;
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { readPth } from '../src/formats/pth.ts';
+import { WITH_WEBGPU } from '../src/testing/chromium.ts';
 import { hasTorch, runPython, torchNote } from '../src/testing/python.ts';
 import {
   App,
@@ -18,7 +19,6 @@ import {
   longTasks,
   shot,
   temporary,
-  WITH_WEBGPU,
   wakeLocks,
 } from './app-page.ts';
 

@@ -8,17 +8,21 @@ export const CHROMIUM_PATH = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/b
   (path) => path && existsSync(path),
 );
 
-/** WebGPU on SwiftShader, and no traffic of the browser's own. */
-export const CHROMIUM_FLAGS = [
+/** No traffic of the browser's own. */
+export const QUIET_FLAGS = [
   '--no-sandbox', // Chromium's sandbox refuses root
-  '--enable-unsafe-webgpu', // lets software adapters in
-  '--use-webgpu-adapter=swiftshader',
   '--no-first-run',
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
   '--disable-quic',
 ];
+
+/** SwiftShader, which Chromium lets in only when asked. */
+export const WITH_WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+export const WITHOUT_WEBGPU = ['--disable-gpu', '--disable-features=WebGPU,WebGPUService'];
+
+export const CHROMIUM_FLAGS = [...QUIET_FLAGS, ...WITH_WEBGPU];
 
 /** After those above: the machine's own GPU instead. */
 export const HARDWARE_FLAGS = [
