@@ -98,20 +98,6 @@ export function borderPartialsKernel(): Kernel {
   });
 }
 
-/** y [27 classes, N] = Σ over chunks. A thread an element; no tree, for a workgroup each would cost more than the chunks do. */
-export function borderSumsKernel(): Kernel {
-  return kernel({
-    name: 'border-sums',
-    reads: { partials: 'f32' },
-    writes: { y: 'f32' },
-    uniforms: { count: 'u32', chunks: 'u32' },
-    code: elementwise(`
-  var sum = 0.0;
-  for (var chunk = 0u; chunk < u.chunks; chunk++) { sum += partials[chunk * u.count + i]; }
-  y[i] = sum;`),
-  });
-}
-
 /**
  * y [27, N], row 26 − tap: dy summed over the rows whose tap is inside the crop, from its sums over border classes; mirrored because the
  * weight gradient gathers dy. The centre tap is inside everywhere: dBias. A thread an element.

@@ -9,7 +9,6 @@ import { relativeTable, tableMarkdown, tableText } from './format.ts';
 import { KERNELS, parseCases } from './kernels.ts';
 import { NODE_BENCHMARKS } from './node/node-benchmarks.ts';
 import { browserName } from './page/browser.ts';
-import { ticks } from './page/chart.ts';
 import { numbers, oneOf, someOf, whole } from './parameters.ts';
 import { ratios, spread } from './statistics.ts';
 
@@ -128,12 +127,6 @@ describe('tables', () => {
         '\n',
       ),
     );
-  });
-
-  test('marks of a plot are round', () => {
-    expect(ticks(0.9)).toEqual([0, 0.2, 0.4, 0.6, 0.8]);
-    expect(ticks(15700)).toEqual([0, 5000, 10000, 15000]);
-    expect(ticks(4)).toEqual([0, 1, 2, 3, 4]);
   });
 });
 

@@ -8,7 +8,6 @@
 import {
   borderConstantsKernel,
   borderPartialsKernel,
-  borderSumsKernel,
   crossTableKernel,
   shiftKernel,
   tapSumsKernel,
@@ -20,7 +19,7 @@ import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
-import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
+import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
@@ -143,8 +142,7 @@ function recordTapSums(recorder: Recorder, dy: Tensor, all: BrickTable, columns:
   const partials = recorder.tensor('borderPartials', [chunks, 27, columns]);
   const launch = perElement(chunks * columns, { rows, columns, chunks, edgeLog2: Math.log2(edge) });
   recorder.dispatch(borderPartialsKernel(), { dy, crop: all.neighbours, partials }, launch);
-  const classes = recorder.tensor('borderSums', [27, columns]);
-  recorder.dispatch(borderSumsKernel(), { partials, y: classes }, perElement(classes.size, { chunks }));
+  const [classes] = recordColumnFinish(recorder, partials, 1, chunks, 27 * columns, [27, columns]);
   const tapSums = recorder.tensor('tapSums', [27, columns]);
   const dBias = recorder.tensor('dBias', [columns]);
   recorder.dispatch(tapSumsKernel(), { classes, y: tapSums, dBias }, perElement(tapSums.size, { columns }));

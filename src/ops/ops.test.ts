@@ -20,16 +20,15 @@ for (const cases of all) {
   });
 }
 
-/** Every micro-kernel of the GEMM family, whatever this adapter would choose: they are plain WGSL and run anywhere. */
-const TARGETS: readonly Target[] = [
-  PLAIN_TARGET,
-  { class: 'gpu', subgroupSize: 0 },
-  { class: 'software', subgroupSize: 0 },
-];
-
+/** Ops whose products are chosen by the class of adapter: every micro-kernel of the GEMM family. */
 const dense = ['linear', 'conv3', 'transposedConv2', 'upConv3', 'densifyConv3'];
-for (const cases of all.filter(({ op }) => dense.includes(op))) {
-  for (const target of TARGETS) {
+const others: readonly Target[] = [PLAIN_TARGET, { class: 'software', subgroupSize: 0 }];
+/** Every op may sum or share out its work otherwise on a GPU. */
+const gpu: Target = { class: 'gpu', subgroupSize: 0 };
+
+// Whatever this adapter would choose: they are plain WGSL and run anywhere.
+for (const cases of all) {
+  for (const target of dense.includes(cases.op) ? [gpu, ...others] : [gpu]) {
     describe(`${cases.op} with the kernels for "${target.class}"`, () => {
       test.each(cases.samples.map((sample) => [sample.name, sample] as const))('%s', async (_, sample) =>
         runSample(await testDevice(), cases, sample, target),

@@ -74,7 +74,8 @@ export function mebibytes(bytes: number): string {
 }
 
 /**
- * Floating-point operations a submission: some tenths of a second of work, so that no driver's watchdog fires and the page keeps its turn.
+ * Floating-point operations a submission: some tenths of a second on a GPU, where a driver's watchdog looks on; up to two on software, which
+ * has none, and where each submission wakes threads that JavaScript then waits behind.
  */
 const SUBMISSION_FLOPS: Record<AdapterReport['class'], number> = {
   gpu: 150e9,

@@ -36,6 +36,20 @@ describe('backward', () => {
     expect(labels.some((id) => id.startsWith('product'))).toBe(false);
   });
 
+  test('reads a constant, and records nothing for it', () => {
+    const tape = new Tape();
+    const variables = new Variables();
+    const x = tape.input('x', [4, 3]);
+    const weight = variables.parameter('weight', [3, 2]);
+    const bias = variables.parameter('bias', [2]);
+    const loss = sum(tape, { x: linear(tape, { x, weight, bias: bias.constant() }, {}) }, {});
+    expect(tape.dispatches.some(({ tensors }) => tensors.some(({ home }) => home === bias))).toBe(true);
+    const forward = tape.dispatches.length;
+    expect([...tape.backward(loss).keys()]).toEqual([weight]);
+    const labels = tape.dispatches.slice(forward).map((d) => d.kernel.id);
+    expect(labels.some((id) => id.startsWith('column-'))).toBe(false);
+  });
+
   test('refuses a loss that is not one number, and an op that has no gradient', () => {
     const tape = new Tape();
     const w = new Variables().parameter('w', [4]);

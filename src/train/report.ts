@@ -2,6 +2,7 @@
 
 import type { RunFolder } from './folder.ts';
 import { evaluationsOf } from './judge.ts';
+import { ticks } from './ticks.ts';
 import type { MetricsRow, RunResult } from './types.ts';
 
 type StepRow = Extract<MetricsRow, { kind: 'step' }>;
@@ -154,15 +155,6 @@ function chart(lines: readonly Line[], levels: readonly Level[]): string {
 function padded(low: number, high: number): [number, number] {
   const room = 0.05 * (high - low || Math.abs(high) || 1);
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
-}
-
-/** About so many round numbers within a range: multiples of 1, 2 or 5 times a power of ten. */
-function ticks(low: number, high: number, count: number): number[] {
-  const least = (high - low || 1) / count;
-  const power = 10 ** Math.floor(Math.log10(least));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= least * 0.999)!;
-  const first = Math.ceil(low / step - 1e-9);
-  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
 /** Means of neighbouring steps, at most about 400 points. */

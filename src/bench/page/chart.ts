@@ -2,7 +2,11 @@
 
 import { html, nothing, svg, type TemplateResult } from 'lit';
 import { digits } from '../../app/text.ts';
+import { ticks } from '../../train/ticks.ts';
 import type { Bar, Chart } from '../benchmark.ts';
+
+/** About so many marks an axis has. */
+const MARKS = 6;
 
 type Bars = Extract<Chart, { kind: 'bars' }>;
 type Lines = Extract<Chart, { kind: 'lines' }>;
@@ -51,8 +55,8 @@ function bars(chart: Bars): TemplateResult {
   // Room for what was measured once in a bad moment, but not all of it.
   const furthest = Math.max(longest, ...groups.flatMap((group) => group.bars.map(({ high }) => high ?? 0)));
   const highest = stacked ? longest : Math.min(furthest, 1.4 * longest);
-  const marks = ticks(highest);
-  const scale = (WIDTH - left - ROOM) / Math.max(highest, marks.at(-1)!);
+  const marks = ticks(0, highest, MARKS);
+  const scale = (WIDTH - left - ROOM) / (Math.max(highest, marks.at(-1)!) || 1);
   const x = (value: number) => Math.min(left + value * scale, WIDTH - ROOM + 12);
   let y = 4;
   const drawn = groups.map((group) => {
@@ -98,8 +102,8 @@ function lines({ title, x: xLabel, y: yLabel, series }: Lines): TemplateResult {
   const measured = series.flatMap(({ points }) => points);
   const xs = measured.map(({ x }) => x);
   const [first, last] = [Math.min(0, ...xs), Math.max(...xs)];
-  const [xMarks, yMarks] = [ticks(last), ticks(Math.max(...measured.map(({ y }) => y)))];
-  const most = Math.max(yMarks.at(-1)!, ...measured.map(({ y }) => y)) * 1.04;
+  const [xMarks, yMarks] = [ticks(0, last, MARKS), ticks(0, Math.max(0, ...measured.map(({ y }) => y)), MARKS)];
+  const most = (Math.max(yMarks.at(-1)!, ...measured.map(({ y }) => y)) || 1) * 1.04;
   const width = WIDTH;
   const px = (x: number) => LEFT + ((x - first) / (last - first || 1)) * (width - LEFT - 16);
   const py = (y: number) => HEIGHT - BOTTOM - (Math.min(y, most) / most) * (HEIGHT - BOTTOM - 8);
@@ -132,12 +136,4 @@ function lines({ title, x: xLabel, y: yLabel, series }: Lines): TemplateResult {
       `;
     })}
   </svg>`;
-}
-
-/** 0 and round numbers up to `highest`: four to seven marks. */
-export function ticks(highest: number): number[] {
-  if (!(highest > 0)) return [0, 1];
-  const power = 10 ** Math.floor(Math.log10(highest / 4));
-  const step = power * ([1, 2, 2.5, 5, 10].find((factor) => highest / (power * factor) <= 6) ?? 10);
-  return Array.from({ length: Math.floor(highest / step + 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(12)));
 }
