@@ -12,7 +12,12 @@ const tensor = (shape: number[]) => new Tensor('t', shape, 'f32', 'input', false
 
 export const concatCases = defineCases<{ a: number; b: number }>({
   op: 'concat',
-  samples: [sample('odd', [5, 3], 3, 5), sample('equal', [2, 8], 8, 8), sample('one channel', [7], 1, 1)],
+  samples: [
+    sample('odd', [5, 3], 3, 5),
+    sample('equal', [2, 8], 8, 8),
+    sample('one channel', [7], 1, 1),
+    sample('more rows than threads', [2, 1000], 2, 3),
+  ],
   record: (tape, { a, b }) => concat(tape, { a: a!, b: b! }, undefined),
   forward(inputs, { a, b }) {
     const y = new Float64Array(inputs.a!.length + inputs.b!.length);
