@@ -35,31 +35,39 @@ export function batchMomentsKernel(): Kernel {
   });
 }
 
-/** Merges the partials; `statistics` [2, channels] = mean, 1 / sqrt(biased variance + epsilon); 768 B of workgroup memory. */
-export function batchStatisticsKernel(): Kernel {
-  const code = `
-var<workgroup> counts: array<f32, ${WORKGROUP}>;
-var<workgroup> means: array<f32, ${WORKGROUP}>;
-var<workgroup> squares: array<f32, ${WORKGROUP}>;
-
-// Chan: (n, mean, M2) of two sets together.
+/** WGSL: Chan's rule, (n, mean, M2) of two sets together; `momentsOf` a chunk; what is written once they are merged. */
+const MERGE = `
 fn merge(a: vec3f, b: vec3f) -> vec3f {
   let n = a.x + b.x;
   let d = b.y - a.y;
   let share = select(b.x / n, 0.0, n == 0.0);
   return vec3f(n, a.y + d * share, a.z + b.z + d * d * a.x * share);
 }
+fn momentsOf(chunk: u32, channel: u32) -> vec3f {
+  let at = chunk * u.channels + channel;
+  let plane = u.chunks * u.channels;
+  return vec3f(partials[at], partials[at + plane], partials[at + 2u * plane]);
+}
+fn finish(channel: u32, all: vec3f) {
+  let variance = all.z / all.x;
+  statistics[channel] = all.y;
+  statistics[u.channels + channel] = inverseSqrt(variance + u.epsilon);
+  runningMean[channel] = u.keep * runningMean[channel] + (1.0 - u.keep) * all.y;
+  runningVariance[channel] = u.keep * runningVariance[channel] + (1.0 - u.keep) * variance * u.unbias;
+}`;
+
+/** A workgroup a channel merges its chunks in a tree; 768 B of workgroup memory. */
+const MERGE_IN_TREE = `
+var<workgroup> counts: array<f32, ${WORKGROUP}>;
+var<workgroup> means: array<f32, ${WORKGROUP}>;
+var<workgroup> squares: array<f32, ${WORKGROUP}>;
 
 @compute @workgroup_size(${WORKGROUP})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let channel = group.y * groups.x + group.x;
   var all = vec3f(0.0);
   if (channel < u.channels) {
-    for (var chunk = local; chunk < u.chunks; chunk += ${WORKGROUP}u) {
-      let at = chunk * u.channels + channel;
-      let plane = u.chunks * u.channels;
-      all = merge(all, vec3f(partials[at], partials[at + plane], partials[at + 2u * plane]));
-    }
+    for (var chunk = local; chunk < u.chunks; chunk += ${WORKGROUP}u) { all = merge(all, momentsOf(chunk, channel)); }
   }
   counts[local] = all.x;
   means[local] = all.y;
@@ -69,27 +77,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       counts[local] = both.x;
       means[local] = both.y;
       squares[local] = both.z;`)}
-  if (local == 0u && channel < u.channels) {
-    statistics[channel] = means[0];
-    statistics[u.channels + channel] = inverseSqrt(squares[0] / counts[0] + u.epsilon);
-    variance[channel] = squares[0] / counts[0];
-  }
+  if (local == 0u && channel < u.channels) { finish(channel, vec3f(counts[0], means[0], squares[0])); }
 }`;
-  const uniforms = { channels: 'u32', chunks: 'u32', epsilon: 'f32' } as const;
-  const writes = { statistics: 'f32', variance: 'f32' } as const;
-  return kernel({ name: 'batch-statistics', reads: { partials: 'f32' }, writes, uniforms, code });
-}
 
-/** running = keep · running + (1 − keep) · batch, with the unbiased variance (`unbias` = n / (n − 1)). */
-export function runningStatisticsKernel(): Kernel {
+/** A thread a channel merges its chunks one after another: on a CPU a barrier costs more. `count` channels. */
+const MERGE_IN_TURN = elementwise(`
+  var all = vec3f(0.0);
+  for (var chunk = 0u; chunk < u.chunks; chunk++) { all = merge(all, momentsOf(chunk, i)); }
+  finish(i, all);`);
+
+/**
+ * Merges the partials: `statistics` [2, channels] = mean, 1 / sqrt(biased variance + epsilon), and moves the running ones: keep · running +
+ * (1 − keep) · batch, with the unbiased variance (`unbias` = n / (n − 1)).
+ */
+export function batchStatisticsKernel(tree: boolean): Kernel {
   return kernel({
-    name: 'running-statistics',
-    reads: { statistics: 'f32', variance: 'f32' },
+    name: 'batch-statistics',
+    variant: { tree },
+    reads: { partials: 'f32' },
+    writes: { statistics: 'f32' },
     updates: { runningMean: 'f32', runningVariance: 'f32' },
-    uniforms: { count: 'u32', keep: 'f32', unbias: 'f32' },
-    code: elementwise(`
-  runningMean[i] = u.keep * runningMean[i] + (1.0 - u.keep) * statistics[i];
-  runningVariance[i] = u.keep * runningVariance[i] + (1.0 - u.keep) * variance[i] * u.unbias;`),
+    uniforms: { count: 'u32', channels: 'u32', chunks: 'u32', epsilon: 'f32', keep: 'f32', unbias: 'f32' },
+    code: MERGE + (tree ? MERGE_IN_TREE : MERGE_IN_TURN),
   });
 }
 

@@ -20,17 +20,24 @@ function stripOf(length: number): string {
     let v${length + 1} = select(x[select(after, 0u, after == ${NO_ROW}) * width + c], 0.0, after == ${NO_ROW});`;
 }
 
-/** y = bias + Σ x[neighbour] · weight; with `mirror` the taps run backwards, which is the input's gradient (and no bias). `count` strips × channels. */
-export function depthwiseKernel(mirror: boolean, length: number): Kernel {
+/**
+ * y = bias + Σ x[neighbour] · weight. `count` strips × channels. The taps of a `gradient` run backwards, and instead of a bias it adds
+ * `residual`, of y's shape, where there is one.
+ */
+export function depthwiseKernel(length: number, gradient?: { readonly residual: boolean }): Kernel {
+  const mirror = gradient !== undefined;
+  const first = (i: number) =>
+    gradient?.residual ? `residual[(row + ${i}u) * width + c]` : mirror ? '0.0' : 'bias[c]';
   const weight = (d: number) => `weight[(${mirror ? `26u - tap - ${d}u` : `tap + ${d}u`}) * width + c]`;
   return kernel({
     name: 'depthwise',
-    variant: { mirror, length },
+    variant: { mirror, length, residual: gradient?.residual ?? false },
     reads: {
       x: 'f32',
       weight: 'f32',
       neighbours: 'u32',
-      ...(mirror ? ({} as { bias: 'f32' }) : { bias: 'f32' as const }),
+      ...(mirror ? {} : { bias: 'f32' as const }),
+      ...(gradient?.residual ? { residual: 'f32' as const } : {}),
     },
     writes: { y: 'f32' },
     uniforms: { count: 'u32', channels: 'u32', edgeLog2: 'u32' },
@@ -41,7 +48,7 @@ export function depthwiseKernel(mirror: boolean, length: number): Kernel {
   let row = (i / width) * ${length}u;
   let c = i % width;
   ${range(length)
-    .map((i) => `var sum${i} = ${mirror ? '0.0' : 'bias[c]'};`)
+    .map((i) => `var sum${i} = ${first(i)};`)
     .join(' ')}
   for (var tap = 0u; tap < 27u; tap += 3u) {
     ${stripOf(length)}
@@ -57,15 +64,15 @@ export function depthwiseKernel(mirror: boolean, length: number): Kernel {
 }
 
 /**
- * dWeight's sum over voxels: `partials` [1, chunks, 27 · C]. Thread (chunk, (dx, dy), channel) walks strips chunk, chunk + chunks, … and sums
- * its three dz taps.
+ * dWeight's sum over voxels: `partials` [chunks, 27 · C]. Thread (chunk, (dx, dy), channel) walks strips chunk, chunk + chunks, … and sums
+ * its three dz taps; the threads of the first (dx, dy) sum dy too, into `biasPartials` [chunks, C].
  */
 export function depthwiseWeightKernel(length: number): Kernel {
   return kernel({
     name: 'depthwise-weight',
     variant: { length },
     reads: { x: 'f32', dy: 'f32', neighbours: 'u32' },
-    writes: { partials: 'f32' },
+    writes: { partials: 'f32', biasPartials: 'f32' },
     uniforms: { count: 'u32', strips: 'u32', chunks: 'u32', channels: 'u32', edgeLog2: 'u32' },
     code:
       rowOf('neighbours') +
@@ -74,7 +81,7 @@ export function depthwiseWeightKernel(length: number): Kernel {
   let c = i % width;
   let tap = (i / width % 9u) * 3u;
   let chunk = i / (9u * width);
-  var sum0 = 0.0; var sum1 = 0.0; var sum2 = 0.0;
+  var sum0 = 0.0; var sum1 = 0.0; var sum2 = 0.0; var bias = 0.0;
   for (var strip = chunk; strip < u.strips; strip += u.chunks) {
     let row = strip * ${length}u;
     ${stripOf(length)}
@@ -89,7 +96,11 @@ export function depthwiseWeightKernel(length: number): Kernel {
             .join(' + ')};`,
       )
       .join(' ')}
+    bias += ${range(length)
+      .map((i) => `d${i}`)
+      .join(' + ')};
   }
+  if (tap == 0u) { biasPartials[chunk * width + c] = bias; }
   let out = (chunk * 27u + tap) * width + c;
   partials[out] = sum0; partials[out + width] = sum1; partials[out + 2u * width] = sum2;`),
   });

@@ -71,8 +71,8 @@ export function layerNormKernel(lanes: number): Kernel {
   });
 }
 
-/** dx = rstd · (g − mean(g) − x̂ · mean(g · x̂)), g = dy · gamma */
-export function layerNormGradientKernel(lanes: number): Kernel {
+/** dx = rstd · (g − mean(g) − x̂ · mean(g · x̂)), g = dy · gamma; plus `residual`, of x's shape, where there is one. */
+export function layerNormGradientKernel(lanes: number, residual: boolean): Kernel {
   const body = `
   let mean = statistics[2u * row];
   let rstd = statistics[2u * row + 1u];
@@ -88,12 +88,12 @@ export function layerNormGradientKernel(lanes: number): Kernel {
   if (!present) { return; }
   for (var i = first; i < end; i += ${lanes}u) {
     let g = dy[i] * gamma[i - row * u.channels];
-    dx[i] = rstd * (g - meanG - (x[i] - mean) * rstd * meanProduct);
+    dx[i] = rstd * (g - meanG - (x[i] - mean) * rstd * meanProduct)${residual ? ' + residual[i]' : ''};
   }`;
   return kernel({
     name: 'layer-norm-gradient',
-    variant: { lanes },
-    reads: { x: 'f32', gamma: 'f32', statistics: 'f32', dy: 'f32' },
+    variant: { lanes, residual },
+    reads: { x: 'f32', gamma: 'f32', statistics: 'f32', dy: 'f32', ...(residual ? { residual: 'f32' as const } : {}) },
     writes: { dx: 'f32' },
     uniforms: { rows: 'u32', channels: 'u32' },
     code: entry(lanes, body),

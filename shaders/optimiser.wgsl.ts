@@ -76,6 +76,41 @@ export function adamwKernel(): Kernel {
   });
 }
 
+/** Elements of one gradient that a workgroup of `sumGradients` adds up. */
+export const SUM_BLOCK = 1024;
+
+/**
+ * Adds up the partial sums of many gradients: gradients[first + e] = Σ over s of partials[source + s · size + e], in order. `sums` [sums, 4] =
+ * source, splits, size, first; `blocks` [count, 2] = a sum, its first element of that block. With `keep`, as `accumulate`. A workgroup a block,
+ * or fewer that walk them.
+ */
+export function sumGradientsKernel(accumulates: boolean): Kernel {
+  const code = `
+@compute @workgroup_size(${WORKGROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  ${accumulates ? 'let kept = keep[0];' : ''}
+  for (var block = group.y * groups.x + group.x; block < u.count; block += groups.x * groups.y) {
+    let entry = blocks[2u * block] * 4u;
+    let begin = blocks[2u * block + 1u];
+    let source = sums[entry]; let splits = sums[entry + 1u]; let size = sums[entry + 2u]; let first = sums[entry + 3u];
+    let end = min(begin + ${SUM_BLOCK}u, size);
+    for (var e = begin + local; e < end; e += ${WORKGROUP}u) {
+      var sum = 0.0;
+      for (var split = 0u; split < splits; split++) { sum += partials[source + split * size + e]; }
+      gradients[first + e] = ${accumulates ? 'select(kept * gradients[first + e], 0.0, kept == 0.0) + sum' : 'sum'};
+    }
+  }
+}`;
+  return kernel({
+    name: 'sum-gradients',
+    variant: { accumulates },
+    reads: { partials: 'f32', sums: 'u32', blocks: 'u32', ...(accumulates ? { keep: 'f32' as const } : {}) },
+    updates: { gradients: 'f32' },
+    uniforms: { count: 'u32' },
+    code,
+  });
+}
+
 /** total = keep[0] · total + x: gradient accumulation; keep is 0 in the first micro-batch of a step, then 1. */
 export function accumulateKernel(): Kernel {
   return kernel({

@@ -21,11 +21,12 @@ export function maxPoolKernel(): Kernel {
   });
 }
 
-/** dx: dy at the first child that equals the maximum (in tap order, as PyTorch), zero at the other seven. */
-export function maxPoolGradientKernel(): Kernel {
+/** dx: dy at the first child that equals the maximum (in tap order, as PyTorch), zero at the other seven; plus `residual`, of x's shape. */
+export function maxPoolGradientKernel(residual: boolean): Kernel {
   return kernel({
     name: 'max-pool-gradient',
-    reads: { x: 'f32', y: 'f32', dy: 'f32' },
+    variant: { residual },
+    reads: { x: 'f32', y: 'f32', dy: 'f32', ...(residual ? { residual: 'f32' as const } : {}) },
     writes: { dx: 'f32' },
     uniforms: { count: 'u32', channels: 'u32', edgeLog2: 'u32' },
     code:
@@ -38,7 +39,7 @@ export function maxPoolGradientKernel(): Kernel {
   for (var tap = 0u; tap < 8u; tap++) {
     let at = rowOf(row, tap) * u.channels + channel;
     let chosen = open && x[at] == most;
-    dx[at] = select(0.0, dy[i], chosen);
+    dx[at] = select(0.0, dy[i], chosen)${residual ? ' + residual[at]' : ''};
     open = open && !chosen;
   }`),
   });

@@ -99,6 +99,8 @@ fn store(phase: u32, m: u32, n: u32, sum: f32, biasRow: u32) {
 
 export interface WeightGradientVariant {
   readonly addressing: Addressing;
+  /** Sums d over the rows as well, the gradient of a bias, into `biasPartials`: d is read anyway. For the strip kernel. */
+  readonly bias: boolean;
 }
 
 export const WEIGHT_GRADIENT_UNIFORMS = {

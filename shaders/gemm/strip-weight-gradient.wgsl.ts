@@ -4,6 +4,9 @@
  * of `length` rows along z, whose values of a serve all those taps (`strip-form.ts`); d is one lane-parallel load of (row, column) pairs, handed out by broadcasts.
  * Row addresses are made lane-parallel for a subgroup's worth of strips at once, then shuffled. Each subgroup sums one of `splits`
  * ranges of strips into its partial buffer; `weightGradientFinish` adds them in order. No workgroup memory.
+ *
+ * With `bias`, the subgroups of the first taps and input channels also keep the sums of their loads of d: `biasPartials`
+ * [splits · length, N], a row for each place in the strip.
  */
 
 import { type Kernel, kernel } from '../lib/kernel.ts';
@@ -88,6 +91,15 @@ export function stripWeightGradientKernel(variant: WeightGradientVariant, tile: 
       .map((i) => `let s${i} = ${from(i, n)};`)
       .join(' ')} ${updates.join(' ')} }`;
   });
+  const [biasStart, biasSum, biasStore] = variant.bias
+    ? [
+        lines(loads, (g) => `var bias${g} = 0.0;`),
+        lines(loads, (g) => `bias${g} += d${g};`),
+        `if (unit % tiles == 0u) {
+    ${lines(loads, (g) => `if (ahead${g} < ${length}u && n0 + (lane + ${g * lanes}u) % ${columns}u < N) { biasPartials[split * ${length}u * N + place${g}] = bias${g}; }`)}
+  }`,
+      ]
+    : ['', '', ''];
   const code = `${weightGradientLibrary(variant)}
 @compute @workgroup_size(${SUBGROUPS_A_WORKGROUP * lanes})
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32, @builtin(subgroup_invocation_id) lane: u32) {
@@ -106,6 +118,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     return `let ahead${g} = ${entry} / ${columns}u; let place${g} = ahead${g} * N + min(n0 + ${entry} % ${columns}u, N - 1u);`;
   })}
   ${each((d, v, n) => `var sum${d}_${v}_${n} = 0.0;`)}
+  ${biasStart}
   let first = split * u.rowsPerSplit;
   let steps = u.rowsPerSplit / ${length * lanes}u;
   let strips = u.lanes; // = ${lanes}, a uniform so that no compiler unrolls the loop over them
@@ -116,6 +129,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       let m = chunk + j * ${length}u;
       ${rows}
       ${lines(loads, (g) => `let d${g} = select(0.0, d[firstD + min(m * N + place${g}, M * N - 1u)], m + ahead${g} < M && ahead${g} < ${length}u);`)}
+      ${biasSum}
       ${values}
       ${products}
     }
@@ -123,6 +137,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   var results: array<f32, ${group * vectors * columns}>;
   ${each((d, v, n) => `results[${(d * vectors + v) * columns + n}] = sum${d}_${v}_${n};`)}
   if (split >= u.splits) { return; }
+  ${biasStore}
   let width = min(${columns}u, N - n0);
   let down = min(${vectors}u, K);
   let deep = min(${group}u, M * 3u); // bounds that no compiler unrolls
@@ -139,7 +154,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     name: 'weight-gradient-strip',
     variant: { ...variant, ...tile },
     reads: weightGradientReads(variant),
-    writes: { partials: 'f32' },
+    writes: { partials: 'f32', ...(variant.bias ? { biasPartials: 'f32' as const } : {}) },
     uniforms: { count: 'u32', ...WEIGHT_GRADIENT_UNIFORMS, lanes: 'u32' },
     subgroups: true,
     code,

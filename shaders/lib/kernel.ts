@@ -105,13 +105,17 @@ fn elementIndex(group: vec3u, groups: vec3u, local: u32) -> u32 {
 export const elementArguments =
   '@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32';
 
-/** Entry point of a kernel that runs `body` once for each `i` below `u.count`. */
+/**
+ * Entry point of a kernel that runs `body` once for each `i` below `u.count`, with any number of threads: a GPU is given one an element,
+ * a CPU a few that walk them all, for there each workgroup costs as much as dozens of elements.
+ */
 export function elementwise(body: string): string {
   return `${elementIndex}
 @compute @workgroup_size(${WORKGROUP})
 fn main(${elementArguments}) {
-  let i = elementIndex(group, groups, local);
-  if (i >= u.count) { return; }
+  let threads = groups.x * groups.y * ${WORKGROUP}u;
+  for (var i = elementIndex(group, groups, local); i < u.count; i += threads) {
   ${body}
+  }
 }`;
 }

@@ -45,7 +45,7 @@ export const seed = defineOp({
   name: 'seed',
   infer: (_: { y: Tensor }, __: Tensor) => [1],
   forward(recorder, _, __, y) {
-    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 }, workgroups: [1, 1, 1] });
+    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 } });
   },
   backward: (_recorder, { attributes: dy }) => ({ y: dy }),
 });

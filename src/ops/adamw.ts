@@ -5,16 +5,24 @@
 
 import { scaleKernel } from '../../shaders/elementwise.wgsl.ts';
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
-import { accumulateKernel, adamwKernel, clipKernel, squaresKernel } from '../../shaders/optimiser.wgsl.ts';
-import { need, type Recorder } from '../tape/op.ts';
+import {
+  accumulateKernel,
+  adamwKernel,
+  clipKernel,
+  SUM_BLOCK,
+  squaresKernel,
+  sumGradientsKernel,
+} from '../../shaders/optimiser.wgsl.ts';
+import { foldWorkgroups, need, type PartialSums, type Recorder } from '../tape/op.ts';
 import type { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
-import type { FlatChunk, Variables } from '../tape/variables.ts';
+import { align, type FlatChunk, type Variables } from '../tape/variables.ts';
 import { perElement } from './shapes.ts';
 
 /**
- * Puts each parameter's gradient where the optimiser finds it. A gradient is written there by its own kernel where that is
- * possible, and copied where it is shared with another parameter or read while another gradient is written.
+ * Puts each parameter's gradient where the optimiser finds it. What is still partial sums is added up there, all of a chunk in one launch;
+ * other gradients are written there by their own kernels where that is possible, and copied where one is shared with another parameter or
+ * read while another gradient is written.
  * @param keep input [1] for gradient accumulation, 0 in the first micro-batch of a step, then 1: gradients are added up.
  */
 export function keepGradients(
@@ -32,9 +40,15 @@ export function keepGradients(
       if (kernel.bindings[i]!.access === 'read') clashing.add(tensor);
     });
   }
+  const unsettled = new Map<Tensor, GradientSum[]>();
   for (const [parameter, gradient] of gradients) {
     const home = variables.gradientOf(parameter);
-    if (keep) {
+    const sums = tape.takeSums(gradient);
+    if (sums) {
+      const flat = variables.flatGradientOf(parameter);
+      const list = unsettled.get(flat.gradients) ?? [];
+      unsettled.set(flat.gradients, [...list, { ...sums, size: gradient.size, place: flat.first }]);
+    } else if (keep) {
       tape.dispatch(accumulateKernel(), { x: gradient, keep, total: home }, perElement(home.size));
     } else if (gradient.home || clashing.has(gradient)) {
       tape.dispatch(scaleKernel(), { x: gradient, y: home }, perElement(home.size, { factor: 1 }));
@@ -42,6 +56,40 @@ export function keepGradients(
       gradient.home = home;
     }
   }
+  for (const [flat, sums] of unsettled) recordSums(tape, sums, flat, keep);
+}
+
+interface GradientSum extends PartialSums {
+  /** Elements, and the first one's place in the chunk. */
+  readonly size: number;
+  readonly place: number;
+}
+
+/** Adds up partial sums into a chunk of gradients. They are kept side by side, so that one binding reaches all of them. */
+function recordSums(tape: Tape, sums: readonly GradientSum[], gradients: Tensor, keep: Tensor | undefined): void {
+  let bytes = 0;
+  const lists = new Set(sums.map(({ partials }) => partials));
+  for (const partials of lists) {
+    partials.homeOffset = bytes;
+    bytes += align(partials.bytes);
+  }
+  const pool = tape.tensor('partialSums', [bytes / 4]);
+  for (const partials of lists) partials.home = pool;
+  const [entries, blocks]: [number[], number[]] = [[], []];
+  sums.forEach(({ partials, splits, size, first, place }, i) => {
+    entries.push(partials.homeOffset / 4 + first, splits, size, place);
+    for (let begin = 0; begin < size; begin += SUM_BLOCK) blocks.push(i, begin);
+  });
+  const count = blocks.length / 2;
+  const bind = {
+    partials: pool,
+    sums: tape.constant('sums', Uint32Array.from(entries)),
+    blocks: tape.constant('blocks', Uint32Array.from(blocks)),
+    keep,
+    gradients,
+  };
+  const workgroups = foldWorkgroups(tape.target.class === 'gpu' ? count : Math.min(count, 64), 1);
+  tape.dispatch(sumGradientsKernel(keep !== undefined), bind, { uniforms: { count }, workgroups });
 }
 
 export interface AdamWOptions {

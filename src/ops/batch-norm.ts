@@ -10,7 +10,6 @@ import {
   batchNormTerms,
   batchStatisticsKernel,
   frozenStatisticsKernel,
-  runningStatisticsKernel,
 } from '../../shaders/batch-norm.wgsl.ts';
 import { columnChunks } from '../../shaders/column-sums.wgsl.ts';
 import { WORKGROUP } from '../../shaders/lib/kernel.ts';
@@ -58,16 +57,14 @@ export const batchNorm = defineOp({
       const chunks = columnChunks(rows, channels, recorder.target.class !== 'gpu');
       const partials = recorder.tensor('partials', [3, chunks, channels]);
       recorder.dispatch(batchMomentsKernel(), { x, partials }, perElement(chunks * channels, { rows, channels }));
-      const variance = recorder.tensor('variance', [channels]);
+      statistics.recomputable = false; // written by a launch that moves the running ones, which must not run twice
+      const isTree = recorder.target.class === 'gpu';
+      const moving = { channels, chunks, epsilon, keep: 1 - momentum, unbias: rows / (rows - 1) };
+      const launch = perElement(channels, moving);
       recorder.dispatch(
-        batchStatisticsKernel(),
-        { partials, statistics, variance },
-        { uniforms: { channels, chunks, epsilon }, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) },
-      );
-      recorder.dispatch(
-        runningStatisticsKernel(),
-        { statistics, variance, runningMean, runningVariance },
-        perElement(channels, { keep: 1 - momentum, unbias: rows / (rows - 1) }),
+        batchStatisticsKernel(isTree),
+        { partials, statistics, runningMean, runningVariance },
+        isTree ? { ...launch, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) } : launch,
       );
     } else {
       recorder.dispatch(

@@ -42,6 +42,25 @@ export function recordColumnFinish(
   shape: Shape,
 ): Tensor[] {
   const totals = Array.from({ length: terms }, (_, t) => recorder.tensor(`sum${t}`, shape));
+  let isFinished = false;
+  const finish = () => {
+    if (!isFinished) recordFinish(recorder, partials, chunks, channels, totals);
+    isFinished = true;
+  };
+  totals.forEach((total, t) => {
+    recorder.addUp(total, { partials, first: t * chunks * channels, splits: chunks }, finish);
+  });
+  return totals;
+}
+
+function recordFinish(
+  recorder: Recorder,
+  partials: Tensor,
+  chunks: number,
+  channels: number,
+  totals: readonly Tensor[],
+): void {
+  const terms = totals.length;
   // A tree needs barriers, which cost a CPU more than adding in turn; a GPU would leave most of its threads idle.
   const isTree = recorder.target.class === 'gpu';
   recorder.dispatch(
@@ -51,5 +70,4 @@ export function recordColumnFinish(
       ? { uniforms: { channels, chunks }, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) }
       : perElement(channels, { chunks }),
   );
-  return totals;
 }

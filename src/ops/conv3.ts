@@ -49,7 +49,7 @@ export const conv3 = defineOp({
     });
   },
 
-  backward(recorder, { inputs: { x, weight, bias }, attributes: table, dy, needs }) {
+  backward(recorder, { inputs: { x, weight }, attributes: table, dy, needs, gradientSoFar }) {
     const [, inner, columns] = weight.shape as [number, number, number];
     const edge = edgeOn('conv3', 'x', x, table);
     const { neighbours } = table;
@@ -71,19 +71,21 @@ export const conv3 = defineOp({
         layout: mirrored,
         neighbours,
         ...size,
+        residual: gradientSoFar('x'),
         y: dx,
       });
     }
     let dWeight: Tensor | undefined;
+    let dBias: Tensor | undefined;
     if (needs('weight')) {
       dWeight = recorder.tensor('dWeight', weight.shape);
       const layout = { strideTap: inner * columns, strideInner: columns, strideColumn: 1 };
       const size = { rows: x.rows, inner, columns, edge };
-      recordWeightGradient(recorder, { addressing: 'neighbours', a: x, d: dy, neighbours, ...size, dWeight, layout });
+      const maps = { addressing: 'neighbours', a: x, d: dy, neighbours } as const;
+      dBias = recordWeightGradient(recorder, { ...maps, ...size, dWeight, layout, bias: needs('bias') });
+    } else if (needs('bias')) {
+      [dBias] = recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels: columns });
     }
-    const dBias = needs('bias')
-      ? recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels: columns })[0]
-      : undefined;
-    return { x: dx, weight: dWeight, bias: bias && dBias };
+    return { x: dx, weight: dWeight, bias: dBias };
   },
 });

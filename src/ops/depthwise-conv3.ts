@@ -5,7 +5,7 @@ import { depthwiseKernel, depthwiseWeightKernel } from '../../shaders/depthwise.
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, needShape } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
-import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
+import { recordColumnFinish } from './column-sums.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
 export type DepthwiseConv3Inputs = {
@@ -29,10 +29,10 @@ export const depthwiseConv3 = defineOp({
 
   forward(recorder, { x, weight, bias }, table, y) {
     const { length, launch } = strips(x, edgeOn('depthwiseConv3', 'x', x, table));
-    recorder.dispatch(depthwiseKernel(false, length), { x, weight, bias, neighbours: table.neighbours, y }, launch);
+    recorder.dispatch(depthwiseKernel(length), { x, weight, bias, neighbours: table.neighbours, y }, launch);
   },
 
-  backward(recorder, { inputs: { x, weight }, attributes: table, dy, needs }) {
+  backward(recorder, { inputs: { x, weight }, attributes: table, dy, needs, gradientSoFar }) {
     const edge = edgeOn('depthwiseConv3', 'x', x, table);
     const { length, launch } = strips(x, edge);
     const { channels } = x;
@@ -40,21 +40,23 @@ export const depthwiseConv3 = defineOp({
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = recorder.tensor('dx', x.shape);
-      recorder.dispatch(depthwiseKernel(true, length), { x: dy, weight, neighbours, y: dx }, launch);
+      const residual = gradientSoFar('x');
+      const kernel = depthwiseKernel(length, { residual: residual !== undefined });
+      recorder.dispatch(kernel, { x: dy, weight, neighbours, residual, y: dx }, launch);
     }
     let dWeight: Tensor | undefined;
-    if (needs('weight')) {
+    let dBias: Tensor | undefined;
+    if (needs('weight') || needs('bias')) {
       const count = x.rows / length;
       const chunks = columnChunks(count, 9 * channels, recorder.target.class !== 'gpu');
       const partials = recorder.tensor('partials', [chunks, 27, channels]);
+      const biasPartials = recorder.tensor('biasPartials', [chunks, channels]);
       const uniforms = { strips: count, chunks, channels, edgeLog2: Math.log2(edge) };
       const work = { ...perElement(chunks * 9 * channels, uniforms), flops: 54 * x.size };
-      recorder.dispatch(depthwiseWeightKernel(length), { x, dy, neighbours, partials }, work);
+      recorder.dispatch(depthwiseWeightKernel(length), { x, dy, neighbours, partials, biasPartials }, work);
       [dWeight] = recordColumnFinish(recorder, partials, 1, chunks, 27 * channels, weight.shape);
+      [dBias] = recordColumnFinish(recorder, biasPartials, 1, chunks, channels, [channels]);
     }
-    const dBias = needs('bias')
-      ? recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels })[0]
-      : undefined;
     return { x: dx, weight: dWeight, bias: dBias };
   },
 });

@@ -9,7 +9,7 @@ import {
   tapsOfTile,
 } from '../../shaders/gemm/strip-weight-gradient.wgsl.ts';
 import { tileProductKernel, tileWeightGradientKernel, type WorkgroupTile } from '../../shaders/gemm/tile.wgsl.ts';
-import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
+import type { Kernel } from '../../shaders/lib/kernel.ts';
 import { looksAround, PHASES } from '../../shaders/lib/rows.ts';
 import { foldWorkgroups, type Target, type Workgroups } from '../tape/op.ts';
 
@@ -33,7 +33,8 @@ export interface WeightGradientShape {
 
 export interface Choice {
   readonly kernel: Kernel;
-  readonly workgroups: Workgroups;
+  /** Left out for the plain kernels, which are elementwise. */
+  readonly workgroups?: Workgroups;
   /** Uniforms beyond the family's own. */
   readonly uniforms: Readonly<Record<string, number>>;
 }
@@ -41,6 +42,8 @@ export interface Choice {
 export interface SplitChoice extends Choice {
   readonly splits: number;
   readonly rowsPerSplit: number;
+  /** Rows of the bias's partial sums, where the kernel makes them. */
+  readonly biasRows?: number;
 }
 
 export function chooseProduct(target: Target, variant: ProductVariant, shape: ProductShape): Choice {
@@ -54,9 +57,9 @@ export function chooseWeightGradient(
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): SplitChoice {
-  if (target.class === 'gpu') return tileWeightGradient(variant, shape);
-  const subgroups = target.class === 'software-subgroups';
-  return subgroups ? stripWeightGradient(target.subgroupSize, variant, shape) : plainWeightGradient(variant, shape);
+  if (target.class === 'software-subgroups') return stripWeightGradient(target.subgroupSize, variant, shape);
+  const alone = { ...variant, bias: false };
+  return target.class === 'gpu' ? tileWeightGradient(alone, shape) : plainWeightGradient(alone, shape);
 }
 
 /** Tiles for real GPUs: 128 threads each; narrow layers get narrow tiles, for wasted columns cost in full. */
@@ -107,11 +110,7 @@ function tileWeightGradient(
 function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStride }: ProductShape): Choice {
   const vec4 = unitStride && inner % 4 === 0 && columns % 4 === 0;
   const count = Math.ceil(rows / 4) * Math.ceil(columns / 4) * PHASES[variant.addressing];
-  return {
-    kernel: plainProductKernel(variant, vec4),
-    uniforms: { count },
-    workgroups: foldWorkgroups(count, WORKGROUP),
-  };
+  return { kernel: plainProductKernel(variant, vec4), uniforms: { count } };
 }
 
 /**
@@ -127,15 +126,18 @@ function stripTile(
   const lanes = subgroups ? target.subgroupSize : 8;
   const wide = lanes >= 8;
   if (looksAround(addressing)) {
-    const length = Math.min(edge, 4);
-    if (addressing === 'corners') {
-      const across = subgroups ? cover(columns, wide ? [4, 6, 8, 12] : [4, 6, 12]) : 4;
-      const strips = Math.min(length === 4 ? 1 : length === 2 ? 2 : 4, stripsOf(rows, length * lanes));
-      return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
+    if (!subgroups) {
+      const length = Math.min(edge, 4);
+      const strips = addressing === 'corners' ? stripsOf(rows, length * lanes) : 2;
+      return { lanes, subgroups, strips: Math.min(strips, 4), length, columns: 4, unroll: 1, vec4: false };
     }
-    if (!subgroups) return { lanes, subgroups, strips: 2, length, columns: 4, unroll: 1, vec4: false };
     const across = cover(columns, wide ? [4, 6, 8, 12, 16] : [4, 6, 12, 16]);
-    const strips = length === 4 ? (wide && across < 16 ? 1 : 2) : length === 2 && wide ? 2 : 4;
+    // A longer strip shares more of its loads; its accumulators, two children to a voxel with corners, should not all spill.
+    const results = across * (addressing === 'corners' ? 2 : 1);
+    let length = Math.min(edge, wide ? 16 : 8);
+    while (length > 4 && length * results > 96) length /= 2;
+    const most = Math.min(8 / Math.min(length, 8), Math.max(1, Math.floor(128 / (length * results))));
+    const strips = Math.min(most, stripsOf(rows, length * lanes));
     return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
   }
   // Without subgroups each weight is a load again, and the plain kernel's vec4 loads win.
@@ -183,8 +185,7 @@ function plainWeightGradient(
   const rowsPerSplit = Math.ceil(rows / wanted);
   const splits = Math.ceil(rows / rowsPerSplit);
   const count = tiles * splits;
-  const workgroups = foldWorkgroups(count, WORKGROUP);
-  return { kernel: plainWeightGradientKernel(variant), uniforms: { count }, workgroups, splits, rowsPerSplit };
+  return { kernel: plainWeightGradientKernel(variant), uniforms: { count }, splits, rowsPerSplit };
 }
 
 function stripWeightGradient(lanes: number, variant: WeightGradientVariant, shape: WeightGradientShape): SplitChoice {
@@ -206,7 +207,8 @@ function stripWeightGradient(lanes: number, variant: WeightGradientVariant, shap
   splits = Math.ceil(rows / rowsPerSplit);
   const workgroups = [Math.ceil((splits * tiles) / SUBGROUPS_A_WORKGROUP), across, 1] as const;
   const kernel = stripWeightGradientKernel(variant, tile);
-  return { kernel, uniforms: { count: 0, lanes }, workgroups, splits, rowsPerSplit };
+  const biasRows = variant.bias ? splits * tile.length : undefined;
+  return { kernel, uniforms: { count: 0, lanes }, workgroups, splits, rowsPerSplit, biasRows };
 }
 
 function stripGradientTile(

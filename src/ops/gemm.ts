@@ -2,10 +2,10 @@
 
 import type { ProductVariant } from '../../shaders/gemm/family.ts';
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
-import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
-import { foldWorkgroups, type Recorder } from '../tape/op.ts';
+import type { Recorder } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
+import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
 import { chooseProduct, chooseWeightGradient } from './gemm-table.ts';
 
 /** Where weight(tap, k, n) lies: base + tap · strideTap + k · strideInner + n · strideColumn. */
@@ -93,28 +93,32 @@ export interface WeightGradient {
   readonly edge?: number;
   readonly dWeight: Tensor;
   readonly layout: WeightLayout;
+  /** Asks for the sum of d over the rows too, the gradient of a bias. */
+  readonly bias?: boolean;
   /** Adds perTap [taps, inner] ⊗ perColumn [columns]. */
   readonly outer?: { readonly perTap: Tensor; readonly perColumn: Tensor };
 }
 
-/** Records dWeight[tap] = Σ_m a[rowOf(m, tap)] ⊗ d[m] + outer. */
-export function recordWeightGradient(recorder: Recorder, w: WeightGradient): void {
+/** Records dWeight[tap] = Σ_m a[rowOf(m, tap)] ⊗ d[m] + outer. Returns Σ_m d[m], [columns], if asked for. */
+export function recordWeightGradient(recorder: Recorder, w: WeightGradient): Tensor | undefined {
   const { rows, inner, columns, edge = 1 } = w;
   const taps = TAPS[w.addressing];
   const choice = chooseWeightGradient(
     recorder.target,
-    { addressing: w.addressing },
+    { addressing: w.addressing, bias: w.bias ?? false },
     { rows, inner, columns, edge, taps },
   );
   const count = taps * inner * columns;
   const { base = 0, strideTap, strideInner, strideColumn } = w.layout;
-  const isDense = base === 0 && strideColumn === 1 && strideInner === columns && strideTap === inner * columns;
+  const isDense =
+    base === 0 && strideColumn === 1 && strideInner === columns && (taps === 1 || strideTap === inner * columns);
   // One sum in the order of the kernel's is the result itself.
   const isWhole = choice.splits === 1 && isDense && w.outer === undefined;
   const partials = isWhole ? w.dWeight : recorder.tensor('partials', [choice.splits, count]);
+  const biasPartials = choice.biasRows ? recorder.tensor('biasPartials', [choice.biasRows, columns]) : undefined;
   recorder.dispatch(
     choice.kernel,
-    { a: w.a, d: w.d, partials, neighbours: w.neighbours },
+    { a: w.a, d: w.d, partials, biasPartials, neighbours: w.neighbours },
     {
       uniforms: {
         ...choice.uniforms,
@@ -129,13 +133,25 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): voi
       flops: 2 * rows * count,
     },
   );
-  if (isWhole) return;
-  recorder.dispatch(
-    weightGradientFinishKernel(w.outer !== undefined),
-    { partials, ...w.outer, dWeight: w.dWeight },
-    {
-      uniforms: { count, splits: choice.splits, inner, columns, base, strideTap, strideInner, strideColumn },
-      workgroups: foldWorkgroups(count, WORKGROUP),
-    },
-  );
+  if (!isWhole) recordSplits(recorder, w, partials, choice.splits, isDense);
+  if (!w.bias) return undefined;
+  const [dBias] = biasPartials
+    ? recordColumnFinish(recorder, biasPartials, 1, choice.biasRows!, columns, [columns])
+    : recordColumnSums(recorder, PLAIN_SUM, { x: w.d }, { rows, channels: columns });
+  return dBias;
+}
+
+/** Adds the splits' partial sums up, at once where they are not laid out as the weight is. */
+function recordSplits(recorder: Recorder, w: WeightGradient, partials: Tensor, splits: number, isDense: boolean): void {
+  const { inner, columns } = w;
+  const { base = 0, strideTap, strideInner, strideColumn } = w.layout;
+  const count = partials.size / splits;
+  const finish = () =>
+    recorder.dispatch(
+      weightGradientFinishKernel(w.outer !== undefined),
+      { partials, ...w.outer, dWeight: w.dWeight },
+      { uniforms: { count, splits, inner, columns, base, strideTap, strideInner, strideColumn } },
+    );
+  if (isDense && !w.outer) recorder.addUp(w.dWeight, { partials, first: 0, splits }, finish);
+  else finish();
 }

@@ -49,15 +49,16 @@ export const layerNorm = defineOp({
     return { statistics };
   },
 
-  backward(recorder, { inputs: { x, gamma }, saved: { statistics }, dy, needs }) {
+  backward(recorder, { inputs: { x, gamma }, saved: { statistics }, dy, needs, gradientSoFar }) {
     const { rows, channels } = x;
     const lanes = lanesFor(recorder, channels);
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = recorder.tensor('dx', x.shape);
+      const residual = gradientSoFar('x');
       recorder.dispatch(
-        layerNormGradientKernel(lanes),
-        { x, gamma, statistics, dy, dx },
+        layerNormGradientKernel(lanes, residual !== undefined),
+        { x, gamma, statistics, dy, residual, dx },
         { uniforms: { rows, channels }, workgroups: foldWorkgroups(rows * lanes, WORKGROUP) },
       );
     }

@@ -59,7 +59,7 @@ export const linear = defineOp({
     return { pre };
   },
 
-  backward(recorder, { inputs: { x, weight, bias, residual }, saved: { pre }, dy, needs }) {
+  backward(recorder, { inputs: { x, weight, residual }, saved: { pre }, dy, needs, gradientSoFar }) {
     const [inner, columns] = weight.shape as [number, number];
     let dPre = dy;
     if (pre) {
@@ -71,13 +71,23 @@ export const linear = defineOp({
       dx = recorder.tensor('dx', x.shape);
       const transposed = { strideTap: 0, strideInner: 1, strideColumn: columns };
       const size = { rows: x.rows, inner: columns, columns: inner };
-      recordProduct(recorder, { addressing: 'rows', a: dPre, weight, layout: transposed, ...size, y: dx });
+      const sofar = gradientSoFar('x');
+      recordProduct(recorder, {
+        addressing: 'rows',
+        a: dPre,
+        weight,
+        layout: transposed,
+        ...size,
+        residual: sofar,
+        y: dx,
+      });
     }
     let dWeight: Tensor | undefined;
+    let dBias: Tensor | undefined;
     if (needs('weight')) {
       dWeight = recorder.tensor('dWeight', weight.shape);
       const layout = { strideTap: 0, strideInner: columns, strideColumn: 1 };
-      recordWeightGradient(recorder, {
+      dBias = recordWeightGradient(recorder, {
         addressing: 'rows',
         a: x,
         d: dPre,
@@ -86,11 +96,11 @@ export const linear = defineOp({
         columns,
         dWeight,
         layout,
+        bias: needs('bias'),
       });
+    } else if (needs('bias')) {
+      [dBias] = recordColumnSums(recorder, PLAIN_SUM, { x: dPre }, { rows: x.rows, channels: columns });
     }
-    const dBias = needs('bias')
-      ? recordColumnSums(recorder, PLAIN_SUM, { x: dPre }, { rows: x.rows, channels: columns })[0]
-      : undefined;
-    return { x: dx, weight: dWeight, bias: bias && dBias, residual: residual && dy };
+    return { x: dx, weight: dWeight, bias: dBias, residual: residual && dy };
   },
 });

@@ -21,12 +21,13 @@ export const maxPool = defineOp({
     recorder.dispatch(maxPoolKernel(), { x, y }, perElement(y.size, { channels: x.channels, edgeLog2 }));
   },
 
-  backward(recorder, { inputs: { x }, output: y, dy }) {
+  backward(recorder, { inputs: { x }, output: y, dy, gradientSoFar }) {
     const edgeLog2 = Math.log2(edgeOf('maxPool', 'x', x)) - 1;
     const dx = recorder.tensor('dx', x.shape);
+    const residual = gradientSoFar('x');
     recorder.dispatch(
-      maxPoolGradientKernel(),
-      { x, y, dy, dx },
+      maxPoolGradientKernel(residual !== undefined),
+      { x, y, dy, residual, dx },
       perElement(y.size, { channels: x.channels, edgeLog2 }),
     );
     return { x: dx };

@@ -1,9 +1,8 @@
 /** Shape arithmetic that ops share: feature maps [bricks, edge³, C] and the launches over their elements. */
 
-import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { HysparkError } from '../errors.ts';
-import { foldWorkgroups, type Launch, needDType, needRank, type Target } from '../tape/op.ts';
+import { type Launch, needDType, needRank, type Target } from '../tape/op.ts';
 import { shapeText, type Tensor } from '../tape/tensor.ts';
 
 /** Edge of a feature map's bricks. Throws `bad-shape` unless the map is [bricks, edge³, C] with edge a power of two. */
@@ -34,9 +33,9 @@ export function edgeOn(op: string, argument: string, x: Tensor, table: BrickTabl
   return edge;
 }
 
-/** A launch of one thread for each of `count` elements; `count` is among the uniforms. */
+/** A launch over `count` elements (`elementwise`); `count` is among the uniforms. */
 export function perElement(count: number, uniforms: Readonly<Record<string, number>> = {}): Launch {
-  return { uniforms: { count, ...uniforms }, workgroups: foldWorkgroups(count, WORKGROUP) };
+  return { uniforms: { count, ...uniforms } };
 }
 
 /**

@@ -31,13 +31,19 @@ export interface MemoryLayout {
   readonly liveBytes: number;
 }
 
-/** First and last use of every activation that has no home elsewhere. Throws `bad-state` when one is read before it is written. */
+/** The activation whose memory a tensor takes, if it takes an activation's. */
+function activationOf(tensor: Tensor): Tensor | undefined {
+  const home = tensor.home ?? tensor;
+  return home.kind === 'activation' ? home : undefined;
+}
+
+/** First and last use of every activation, those with a home among them counted as its uses. Throws `bad-state` when one is read before it is written. */
 export function lifetimes(dispatches: readonly Dispatch[], outputs: readonly Tensor[]): Map<Tensor, Lifetime> {
   const found = new Map<Tensor, Lifetime>();
   dispatches.forEach(({ kernel, tensors, label }, index) => {
-    const local = tensors.map((t) => t.kind === 'activation' && !t.home);
-    tensors.forEach((tensor, i) => {
-      if (!local[i]) return;
+    const local = tensors.map(activationOf);
+    local.forEach((tensor, i) => {
+      if (!tensor) return;
       const known = found.get(tensor);
       if (known) known.last = index;
       else if (kernel.bindings[i]!.access === 'write')
@@ -48,10 +54,10 @@ export function lifetimes(dispatches: readonly Dispatch[], outputs: readonly Ten
           got: `"${tensor.name}" is read before it is written`,
         });
     });
-    for (const [i, a] of tensors.entries()) {
-      if (!local[i] || kernel.bindings[i]!.access === 'read') continue;
-      for (const [j, b] of tensors.entries()) {
-        if (!local[j] || kernel.bindings[j]!.access !== 'read') continue;
+    for (const [i, a] of local.entries()) {
+      if (!a || kernel.bindings[i]!.access === 'read') continue;
+      for (const [j, b] of local.entries()) {
+        if (!b || kernel.bindings[j]!.access !== 'read') continue;
         found.get(a)!.apart.add(b);
         found.get(b)!.apart.add(a);
       }

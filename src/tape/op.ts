@@ -1,6 +1,6 @@
 /** How an operation is written: shape rule, forward and backward side by side, each recording kernel dispatches. */
 
-import type { Kernel } from '../../shaders/lib/kernel.ts';
+import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Tape } from './tape.ts';
@@ -24,11 +24,24 @@ export interface Recorder {
   tensor(name: string, shape: Shape, dtype?: DType): Tensor;
   /** Records one launch. `bind` names a tensor for each of the kernel's bindings, `uniforms` a number for each field. */
   dispatch(kernel: Kernel, bind: Inputs, launch: Launch): void;
+  /**
+   * Puts adding partial sums up off until `total` is read: `record` then records the launch that does. What only the optimiser reads is
+   * added up together, many parameters a launch (`keepGradients`). `record` may be called once for each of the totals that it makes.
+   */
+  addUp(total: Tensor, sums: PartialSums, record: () => void): void;
+}
+
+/** total [count] with total[i] = Σ over s < splits of partials[first + s · count + i], in order. */
+export interface PartialSums {
+  readonly partials: Tensor;
+  readonly first: number;
+  readonly splits: number;
 }
 
 export interface Launch {
   readonly uniforms?: Readonly<Record<string, number>>;
-  readonly workgroups: Workgroups;
+  /** Left out, the kernel walks its `count` elements with as many threads as suit the adapter (`elementwise`). */
+  readonly workgroups?: Workgroups;
   /** Floating-point operations, for profiles and for splitting long submissions; elementwise kernels leave it out. */
   readonly flops?: number;
 }
@@ -44,6 +57,11 @@ export interface Backward<I extends Inputs, A, S> {
   readonly dy: Tensor;
   /** Whether that input's gradient is wanted; work for others must not be recorded. */
   needs(input: keyof I): boolean;
+  /**
+   * The gradient that later uses of this input have given it, if any. Whoever asks adds it to its own, in a kernel that writes the
+   * gradient anyway; unasked for, the tape adds the two.
+   */
+  gradientSoFar(input: keyof I): Tensor | undefined;
 }
 
 export type Gradients<I extends Inputs> = { readonly [K in keyof I]?: Tensor };
@@ -78,6 +96,15 @@ export function defineOp<I extends Inputs, A, S>(definition: OpDefinition<I, A, 
     opName: definition.name,
     differentiable: typeof definition.backward === 'function',
   });
+}
+
+/** Threads that walk elements where there are more: on a GPU one each; on a CPU enough for its cores. */
+const MOST_THREADS = { gpu: Number.POSITIVE_INFINITY, plain: Number.POSITIVE_INFINITY, software: 2048 } as const;
+
+/** Workgroups of an elementwise kernel for `count` elements. */
+export function elementWorkgroups(target: Target, count: number): Workgroups {
+  const kind = target.class === 'software-subgroups' ? 'software' : target.class;
+  return foldWorkgroups(Math.min(count, MOST_THREADS[kind]), WORKGROUP);
 }
 
 /** Workgroups for a one-dimensional launch of `threads`, folded into y where x would pass the device's 65535. */

@@ -114,8 +114,8 @@ export async function compile(
     const arenas = layout.memory.arenaBytes.map((bytes, i) => device.createBuffer(`arena ${i}`, bytes, usage));
     const inputs = layout.bytes.inputs > 0 ? device.createBuffer('inputs', layout.bytes.inputs, usage) : undefined;
     const place = (tensor: Tensor): Place => {
-      const slot = layout.memory.places.get(tensor);
-      if (slot) return { buffer: arenas[slot.arena]!, offset: slot.offset };
+      const slot = layout.memory.places.get(tensor.home ?? tensor);
+      if (slot) return { buffer: arenas[slot.arena]!, offset: slot.offset + tensor.homeOffset };
       const input = layout.inputs.get(tensor);
       if (input !== undefined) return { buffer: inputs!, offset: input };
       if (!variables)
@@ -146,7 +146,10 @@ export async function compile(
       return { pipeline, bindGroup, x, y, z };
     });
     const readback = new Readback(device, tape.reports);
-    return new Plan(device, layout, launches, place, [...arenas, ...(inputs ? [inputs] : []), uniformBuffer], readback);
+    const buffers = [...arenas, ...(inputs ? [inputs] : []), uniformBuffer];
+    const plan = new Plan(device, layout, launches, place, buffers, readback);
+    for (const [tensor, values] of tape.constants) plan.write(tensor, values);
+    return plan;
   });
 }
 

@@ -5,16 +5,17 @@
 
 import { addKernel, fillKernel } from '../../shaders/elementwise.wgsl.ts';
 import type { Kernel } from '../../shaders/lib/kernel.ts';
-import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
 import {
-  foldWorkgroups,
+  elementWorkgroups,
   type Inputs,
   type Launch,
   type OpDefinition,
+  type PartialSums,
   PLAIN_TARGET,
   type Recorder,
   type Target,
+  type Workgroups,
 } from './op.ts';
 import { type DType, type Shape, sameShape, shapeText, Tensor } from './tensor.ts';
 
@@ -23,11 +24,14 @@ export interface Dispatch {
   readonly kernel: Kernel;
   /** A tensor for each of the kernel's bindings, in their order. */
   readonly tensors: readonly Tensor[];
-  readonly launch: Launch;
+  readonly launch: Launch & { readonly workgroups: Workgroups };
   /** Scopes and op, e.g. `stage1/block0/linear`, with a `d` in front of the op in the backward pass. */
   readonly label: string;
   readonly backward: boolean;
 }
+
+/** Bytes of partial sums that are kept until the end of the backward pass: a launch saved is not worth more memory. */
+const MOST_PUT_OFF = 1024 * 1024;
 
 interface OpRecord {
   readonly definition: OpDefinition<Inputs, unknown, unknown>;
@@ -43,6 +47,9 @@ export class Tape implements Recorder {
   readonly inputs: Tensor[] = [];
   readonly outputs: Tensor[] = [];
   readonly reports: Tensor[] = [];
+  /** Inputs that never change, with their values. */
+  readonly constants = new Map<Tensor, Uint32Array>();
+  private readonly unsettled = new Map<Tensor, PartialSums & { readonly record: () => void }>();
   private readonly records: OpRecord[] = [];
   private path = '';
   private opName = '';
@@ -59,8 +66,16 @@ export class Tape implements Recorder {
     return tensor;
   }
 
+  /** Words that kernels read and that never change. */
+  constant(name: string, values: Uint32Array): Tensor {
+    const tensor = this.input(name, [values.length], 'u32');
+    this.constants.set(tensor, values);
+    return tensor;
+  }
+
   /** Keeps a tensor's memory to the end of the step, so that the host can read it. */
   output(tensor: Tensor): Tensor {
+    this.settle(tensor);
     if (!this.outputs.includes(tensor)) this.outputs.push(tensor);
     return tensor;
   }
@@ -114,6 +129,37 @@ export class Tape implements Recorder {
     return new Tensor(`${this.path}${this.opName}.${name}`, shape, dtype, 'activation', false, this.recomputing);
   }
 
+  addUp(total: Tensor, sums: PartialSums, record: () => void): void {
+    // A GPU adds long lists up in trees.
+    const isLong = this.target.class === 'gpu' && sums.splits > 64;
+    if (!this.inBackward || isLong || sums.partials.bytes > MOST_PUT_OFF) {
+      record();
+      return;
+    }
+    const [path, opName, inBackward] = [this.path, this.opName, this.inBackward];
+    const recordLater = () => {
+      const now = [this.path, this.opName, this.inBackward] as const;
+      [this.path, this.opName, this.inBackward] = [path, opName, inBackward];
+      record();
+      [this.path, this.opName, this.inBackward] = now;
+    };
+    this.unsettled.set(total, { ...sums, record: recordLater });
+  }
+
+  /** The partial sums of a total that no launch has read yet: whoever takes them adds them up. */
+  takeSums(total: Tensor): PartialSums | undefined {
+    const sums = this.unsettled.get(total);
+    this.unsettled.delete(total);
+    return sums;
+  }
+
+  /** Adds up what is about to be read. */
+  private settle(tensor: Tensor): void {
+    const sums = this.unsettled.get(tensor);
+    this.unsettled.delete(tensor);
+    sums?.record();
+  }
+
   dispatch(kernel: Kernel, bind: Inputs, launch: Launch): void {
     const tensors = kernel.bindings.map(({ name }) => bind[name] as Tensor);
     const missing = kernel.bindings.find((_, i) => !tensors[i])?.name;
@@ -124,8 +170,10 @@ export class Tape implements Recorder {
         got: `no value for "${missing ?? field}"`,
       });
     }
+    for (const tensor of tensors) this.settle(tensor);
     const label = `${this.path}${this.inBackward ? 'd' : ''}${this.opName}`;
-    this.dispatches.push({ kernel, tensors, launch, label, backward: this.inBackward });
+    const workgroups = launch.workgroups ?? elementWorkgroups(this.target, launch.uniforms?.count ?? 0);
+    this.dispatches.push({ kernel, tensors, launch: { ...launch, workgroups }, label, backward: this.inBackward });
   }
 
   /**
@@ -144,7 +192,7 @@ export class Tape implements Recorder {
     this.inBackward = true;
     this.opName = 'loss';
     const seed = this.tensor('gradient', loss.shape);
-    this.dispatch(fillKernel(), { y: seed }, { uniforms: { count: 1, value: scale }, workgroups: [1, 1, 1] });
+    this.dispatch(fillKernel(), { y: seed }, { uniforms: { count: 1, value: scale } });
     const gradients = new Map<Tensor, Tensor>([[loss, seed]]);
     const parameters = new Map<Tensor, Tensor>();
     for (const record of [...this.records].reverse()) {
@@ -160,7 +208,13 @@ export class Tape implements Recorder {
       this.path = record.scope;
       this.opName = definition.name;
       const needs = (name: string) => inputs[name]?.requiresGrad ?? false;
-      const found = definition.backward(this, { ...record, dy, needs });
+      const gradientSoFar = (name: string) => {
+        const input = inputs[name];
+        const before = input && gradients.get(input);
+        if (before) gradients.delete(input);
+        return before;
+      };
+      const found = definition.backward(this, { ...record, dy, needs, gradientSoFar });
       for (const [name, gradient] of Object.entries(found)) {
         const input = inputs[name];
         if (!gradient || !input?.requiresGrad) continue;
@@ -181,8 +235,7 @@ export class Tape implements Recorder {
 
   private add(a: Tensor, b: Tensor): Tensor {
     const y = this.tensor('gradientSum', a.shape);
-    const launch = { uniforms: { count: y.size }, workgroups: foldWorkgroups(y.size, WORKGROUP) };
-    this.dispatch(addKernel(), { a, b, y }, launch);
+    this.dispatch(addKernel(), { a, b, y }, { uniforms: { count: y.size } });
     return y;
   }
 }

@@ -16,8 +16,13 @@ let created = 0;
 
 export class Tensor {
   readonly id = created++;
-  /** The tensor whose memory this one shares: a gradient's place beside its parameter, the parameter of a `constant`. */
+  /**
+   * The tensor whose memory this one shares: a gradient's place beside its parameter, the parameter of a `constant`, the pool of partial
+   * sums that are added up together.
+   */
   home: Tensor | undefined;
+  /** Bytes from the start of `home`. */
+  homeOffset = 0;
 
   constructor(
     readonly name: string,

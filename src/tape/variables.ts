@@ -109,6 +109,12 @@ export class Variables {
     return gradient;
   }
 
+  /** The same place in the flat view of its chunk, as the index of its first element. */
+  flatGradientOf(parameter: Tensor): { readonly gradients: Tensor; readonly first: number } {
+    const { chunk, offset } = this.slotOf(this.gradientOf(parameter));
+    return { gradients: this.chunks()[chunk]!.gradients, first: offset / 4 };
+  }
+
   /** Flat views for the optimiser. No parameter can be declared after this. */
   chunks(): readonly FlatChunk[] {
     this.flat ??= this.chunkBytes.map((bytes, chunk) => {

@@ -20,7 +20,7 @@ export const probe = defineOp({
   name: 'probe',
   infer: (_: { y: Tensor }, __: Tensor) => [1],
   forward(recorder, _, __, y) {
-    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 }, workgroups: [1, 1, 1] });
+    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 } });
   },
   backward: (_recorder, { attributes: dy }) => ({ y: dy }),
 });
