@@ -18,6 +18,8 @@ export interface ProductVariant {
   readonly addressing: Addressing;
   /** y = product, or gelu of it: then `pre` keeps the product for the backward pass. */
   readonly gelu: boolean;
+  /** y = product · gelu'(pre): the gradient behind a gelu. */
+  readonly slope: boolean;
   readonly bias: boolean;
   /** The bias is [27, N]: a row for each border class (`lib/rows.ts`). */
   readonly borders: boolean;
@@ -51,6 +53,7 @@ export function productReads(v: ProductVariant): Record<string, 'f32' | 'u32'> {
     a: 'f32',
     weight: 'f32',
     ...(v.bias ? { bias: 'f32' as const } : {}),
+    ...(v.slope ? { pre: 'f32' as const } : {}),
     ...(v.residual ? { residual: 'f32' as const } : {}),
     ...(looksAround(v.addressing) ? { neighbours: 'u32' as const } : {}),
     ...(v.borders ? { crop: 'u32' as const } : {}),
@@ -83,7 +86,7 @@ export function productLibrary(v: ProductVariant): string {
 ${rowOf(v.addressing)}
 ${v.scatter || isCorners ? rowOf('children', 'childOf') : ''}
 ${isCorners ? windowOf : ''}
-${v.gelu ? gelu : ''}
+${v.gelu || v.slope ? gelu : ''}
 ${v.borders ? borderClass : ''}
 fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
   return u.base + ${isCorners ? 'windowOf(tap)' : 'tap'} * u.strideTap + k * u.strideInner + n * u.strideColumn;
@@ -93,6 +96,7 @@ fn store(phase: u32, m: u32, n: u32, sum: f32, biasRow: u32) {
   var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'biasRow + n'}]` : ''};
   let at = ${place};
   ${v.gelu ? 'pre[at] = value; value = gelu(value);' : ''}
+  ${v.slope ? 'value *= geluSlope(pre[at]);' : ''}
   y[at] = value${v.residual ? ' + residual[at]' : ''};
 }`;
 }

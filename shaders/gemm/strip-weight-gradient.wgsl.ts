@@ -1,7 +1,8 @@
 /**
  * The weight gradient's micro-kernel for software adapters with subgroups. Lanes are input channels (`vectors` of them), a tile is
- * those × `columns` output channels × the dz taps of one (dx, dy): three, or four on the finer grid. The contraction runs over strips
- * of `length` rows along z, whose values of a serve all those taps (`strip-form.ts`); d is one lane-parallel load of (row, column) pairs, handed out by broadcasts.
+ * those × `columns` output channels × the dz taps of `lines` dy at one dx: three taps a line, or four on the finer grid. The contraction
+ * runs over strips of `length` rows along z: one line's values of a serve its dz taps (`strip-form.ts`), and d, one lane-parallel load of
+ * (row, column) pairs handed out by broadcasts, serves all lines.
  * Row addresses are made lane-parallel for a subgroup's worth of strips at once, then shuffled. Each subgroup sums one of `splits`
  * ranges of strips into its partial buffer; `weightGradientFinish` adds them in order. No workgroup memory.
  *
@@ -23,6 +24,8 @@ import { stripForm, stripRows } from './strip-form.ts';
 export interface StripGradientTile {
   readonly lanes: number;
   readonly vectors: number;
+  /** Lines of taps along z, where addressing looks around: a divisor of its dy. */
+  readonly lines: number;
   readonly length: number;
   readonly columns: number;
 }
@@ -31,15 +34,15 @@ const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 const lines = (n: number, line: (i: number) => string) => range(n).map(line).join('\n      ');
 
 /** Taps that one tile works on. */
-export function tapsOfTile(variant: WeightGradientVariant): number {
-  return looksAround(variant.addressing) ? stripForm(variant.addressing).weights : 1;
+export function tapsOfTile(variant: WeightGradientVariant, lines: number): number {
+  return looksAround(variant.addressing) ? lines * stripForm(variant.addressing).weights : 1;
 }
 
 /** Launch: a subgroup for each (split, tap group, channel tile) along x, column tiles along y. `rowsPerSplit` is a multiple of length · lanes. */
 export function stripWeightGradientKernel(variant: WeightGradientVariant, tile: StripGradientTile): Kernel {
   const { lanes, vectors, length, columns } = tile;
   const taps = TAPS[variant.addressing];
-  const group = tapsOfTile(variant);
+  const group = tapsOfTile(variant, tile.lines);
   const isStrip = looksAround(variant.addressing);
   const form = stripForm(variant.addressing);
   const own = form.step * length;
@@ -58,35 +61,31 @@ export function stripWeightGradientKernel(variant: WeightGradientVariant, tile: 
         ),
       )
       .join('\n  ');
+  const taken = range(isStrip ? tile.lines : 0); // lines
   const addresses = isStrip
     ? `let mine = min(chunk + lane * ${length}u, M - ${length}u);
-    ${stripRows(form, length, 'mine', 'tap')}`
+    ${taken.map((l) => stripRows(form, length, 'mine', `(tap + ${l * form.weights}u)`, `${l}`)).join('\n    ')}`
     : '';
   const rows = isStrip
-    ? `let beforeRow = subgroupShuffle(before, j); let ownRow = subgroupShuffle(own, j); let afterRow = subgroupShuffle(after, j);
-      let noBefore = beforeRow == ${NO_ROW}; let noOwn = ownRow == ${NO_ROW}; let noAfter = afterRow == ${NO_ROW};
-      let row0 = select(beforeRow, 0u, noBefore) * K; let row${own + 1} = select(afterRow, 0u, noAfter) * K;
-      ${lines(own, (i) => `let row${i + 1} = (select(ownRow, 0u, noOwn) + ${i}u) * K;`)}`
+    ? taken.map((l) => rowsOfLine(l, own)).join('\n      ')
     : lines(length, (i) => `let row${i} = rowOf(min(m + ${i}u, M - 1u), tap) * K;`);
-  const absent = (i: number) => (i === 0 ? 'noBefore' : i === own + 1 ? 'noAfter' : 'noOwn');
   const values = lines(vectors, (v) =>
-    range(isStrip ? own + 2 : length)
-      .map((i) =>
-        isStrip
-          ? `let a${v}_${i} = select(a[row${i} + k${v}], 0.0, ${absent(i)});`
-          : `let a${v}_${i} = a[row${i} + k${v}];`,
-      )
-      .join(' '),
+    isStrip
+      ? taken.flatMap((l) => range(own + 2).map((i) => `let a${v}_${l}_${i} = ${valueOfLine(l, i, own, v)};`)).join(' ')
+      : range(length)
+          .map((i) => `let a${v}_0_${i} = a[row${i} + k${v}];`)
+          .join(' '),
   );
   const products = lines(columns, (n) => {
-    const updates = range(group).flatMap((t) =>
-      range(vectors).map(
+    const updates = range(group).flatMap((t) => {
+      const [line, dz] = [Math.floor(t / form.weights), t % form.weights];
+      return range(vectors).map(
         (v) =>
           `sum${t}_${v}_${n} += ${range(length)
-            .map((i) => `a${v}_${form.step * i + t} * s${i}`)
+            .map((i) => `a${v}_${line}_${form.step * i + dz} * s${i}`)
             .join(' + ')};`,
-      ),
-    );
+      );
+    });
     return `{ ${range(length)
       .map((i) => `let s${i} = ${from(i, n)};`)
       .join(' ')} ${updates.join(' ')} }`;
@@ -159,4 +158,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     subgroups: true,
     code,
   });
+}
+
+/** WGSL: rows of the line's values for strip j, times K: one before its own, its own, one after. */
+function rowsOfLine(l: number, own: number): string {
+  const row = (i: number) => `row${l}_${i}`;
+  return `let beforeRow${l} = subgroupShuffle(before${l}, j); let ownRow${l} = subgroupShuffle(own${l}, j); let afterRow${l} = subgroupShuffle(after${l}, j);
+      let noBefore${l} = beforeRow${l} == ${NO_ROW}; let noOwn${l} = ownRow${l} == ${NO_ROW}; let noAfter${l} = afterRow${l} == ${NO_ROW};
+      let ${row(0)} = select(beforeRow${l}, 0u, noBefore${l}) * K; let ${row(own + 1)} = select(afterRow${l}, 0u, noAfter${l}) * K;
+      let ${row(1)} = select(ownRow${l}, 0u, noOwn${l}) * K;
+      ${range(own - 1)
+        .map((i) => `let ${row(i + 2)} = ${row(1)} + ${i + 1}u * K;`)
+        .join(' ')}`;
+}
+
+function valueOfLine(l: number, i: number, own: number, v: number): string {
+  const absent = i === 0 ? 'noBefore' : i === own + 1 ? 'noAfter' : 'noOwn';
+  return `select(a[row${l}_${i} + k${v}], 0.0, ${absent}${l})`;
 }

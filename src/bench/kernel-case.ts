@@ -70,7 +70,7 @@ async function build(device: Device, c: KernelCase, target: Target): Promise<Bui
   const xShape = isMatmul ? [c.rows, c.inner] : [grid.cells, c.edge ** 3, c.inner];
   const x = variables.parameter('x', xShape);
   const weight = variables.parameter('weight', isMatmul ? [c.inner, c.columns] : [27, c.inner, c.columns]);
-  const y = tape.output(isMatmul ? linear(tape, { x, weight }, {}) : conv3(tape, { x, weight }, table));
+  const y = tape.output(isMatmul ? linear(tape, { x, weight }, undefined) : conv3(tape, { x, weight }, table));
   const dy = tape.input('dy', y.shape);
   const gradients = tape.backward(seed(tape, { y }, dy));
   const [dx, dWeight] = [tape.output(gradients.get(x)!), tape.output(gradients.get(weight)!)];

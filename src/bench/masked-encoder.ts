@@ -164,8 +164,12 @@ function denseFeatures(
       const mixed = mask(depthwiseConv3(tape, { x, ...layer(`${name}.depthwise`) }, all));
       const { weight: gamma, bias: beta } = layer(`${name}.norm`);
       const normed = mask(layerNorm(tape, { x: mixed, gamma, beta }, { epsilon: 1e-6 }));
-      const wide = mask(linear(tape, { x: normed, ...layer(`${name}.expand`) }, {}));
-      const back = linear(tape, { x: mask(activation(tape, { x: wide }, 'gelu')), ...layer(`${name}.project`) }, {});
+      const wide = mask(linear(tape, { x: normed, ...layer(`${name}.expand`) }, undefined));
+      const back = linear(
+        tape,
+        { x: mask(activation(tape, { x: wide }, 'gelu')), ...layer(`${name}.project`) },
+        undefined,
+      );
       x = add(tape, { a: x, b: mask(back) }, undefined);
     }
     if (s === 4) return;

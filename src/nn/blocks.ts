@@ -7,7 +7,16 @@ import type { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import type { Declarations } from './declare.ts';
 import { kaimingNormal, truncatedNormal, xavierUniform, zeros } from './initialisers.ts';
-import { applyComposed, BatchNormReLU, Conv3, DepthwiseConv3, LayerNorm, Linear, TransposedConv2 } from './layers.ts';
+import {
+  applyComposed,
+  applyFeedForward,
+  BatchNormReLU,
+  Conv3,
+  DepthwiseConv3,
+  LayerNorm,
+  Linear,
+  TransposedConv2,
+} from './layers.ts';
 
 /** MedNeXt block: depthwise 3³, norm, expand, GELU, project, plus its input. */
 export class MedNeXtBlock {
@@ -26,7 +35,7 @@ export class MedNeXtBlock {
   apply(tape: Tape, x: Tensor, table: BrickTable): Tensor {
     return tape.recomputable(() => {
       const mixed = this.norm.apply(tape, this.depthwise.apply(tape, x, table));
-      return this.project.apply(tape, this.expand.apply(tape, mixed, { activation: 'gelu' }), { residual: x });
+      return applyFeedForward(tape, this.expand, this.project, mixed, x);
     });
   }
 }
@@ -60,9 +69,8 @@ export class TransformerBlock {
     return tape.recomputable(() => {
       const qkv = this.qkv.apply(tape, this.norm1.apply(tape, x));
       const mixed = attention(tape, { qkv }, { heads: this.heads, samples });
-      const attended = this.projection.apply(tape, mixed, { residual: x });
-      const hidden = this.fc1.apply(tape, this.norm2.apply(tape, attended), { activation: 'gelu' });
-      return this.fc2.apply(tape, hidden, { residual: attended });
+      const attended = this.projection.apply(tape, mixed, x);
+      return applyFeedForward(tape, this.fc1, this.fc2, this.norm2.apply(tape, attended), attended);
     });
   }
 }

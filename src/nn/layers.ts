@@ -5,8 +5,9 @@ import { batchNorm } from '../ops/batch-norm.ts';
 import { conv3 } from '../ops/conv3.ts';
 import { type DensifyConv3Tables, densifyConv3 } from '../ops/densify-conv3.ts';
 import { depthwiseConv3 } from '../ops/depthwise-conv3.ts';
+import { feedForward } from '../ops/feed-forward.ts';
 import { layerNorm } from '../ops/layer-norm.ts';
-import { type LinearAttributes, linear } from '../ops/linear.ts';
+import { linear } from '../ops/linear.ts';
 import { transposedConv2 } from '../ops/transposed-conv2.ts';
 import { upConv3 } from '../ops/up-conv3.ts';
 import type { Tape } from '../tape/tape.ts';
@@ -40,10 +41,15 @@ export class Linear {
     this.bias = declare.parameter(`${name}.bias`, [columns], 'vector', start.bias);
   }
 
-  apply(tape: Tape, x: Tensor, options: LinearAttributes & { readonly residual?: Tensor } = {}): Tensor {
-    const { residual, ...attributes } = options;
-    return linear(tape, { x, weight: this.weight, bias: this.bias, residual }, attributes);
+  apply(tape: Tape, x: Tensor, residual?: Tensor): Tensor {
+    return linear(tape, { x, weight: this.weight, bias: this.bias, residual }, undefined);
   }
+}
+
+/** `second` of the GELU of `first`, plus `residual`. */
+export function applyFeedForward(tape: Tape, first: Linear, second: Linear, x: Tensor, residual: Tensor): Tensor {
+  const inputs = { weight1: first.weight, bias1: first.bias, weight2: second.weight, bias2: second.bias };
+  return feedForward(tape, { x, ...inputs, residual }, undefined);
 }
 
 /** 3³ convolution over bricks. */

@@ -44,8 +44,9 @@ export function recordColumnFinish(
   const totals = Array.from({ length: terms }, (_, t) => recorder.tensor(`sum${t}`, shape));
   let isFinished = false;
   const finish = () => {
-    if (!isFinished) recordFinish(recorder, partials, chunks, channels, totals);
+    if (isFinished) return;
     isFinished = true;
+    recordFinish(recorder, partials, chunks, channels, totals);
   };
   totals.forEach((total, t) => {
     recorder.addUp(total, { partials, first: t * chunks * channels, splits: chunks }, finish);

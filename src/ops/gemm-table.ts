@@ -192,7 +192,7 @@ function stripWeightGradient(lanes: number, variant: WeightGradientVariant, shap
   const { rows, inner, columns, taps } = shape;
   const tile = stripGradientTile(lanes, variant, shape);
   const chunk = tile.length * lanes;
-  const tiles = Math.ceil(inner / (tile.vectors * lanes)) * (taps / tapsOfTile(variant));
+  const tiles = Math.ceil(inner / (tile.vectors * lanes)) * (taps / tapsOfTile(variant, tile.lines));
   const across = Math.ceil(columns / tile.columns);
   // Some 32 units of work keep a few cores busy; each should have at least 4 chunks of strips.
   const wanted = Math.min(
@@ -220,12 +220,17 @@ function stripGradientTile(
   const needed = Math.ceil(inner / lanes);
   if (looksAround(addressing)) {
     const length = Math.min(edge, 4);
-    if (wide) return { lanes, vectors: 1, length, columns: cover(columns, [4, 6, 8, 12, 16]) };
-    return { lanes, vectors: needed >= 4 ? 4 : Math.min(needed, 2), length, columns: cover(columns, [4, 6, 8, 12]) };
+    const across = cover(columns, wide ? [4, 6, 8, 12, 16] : [4, 6, 8, 12]);
+    const lines = addressing === 'windows' ? 2 : 3;
+    return { lanes, vectors: 1, lines, length, columns: across };
   }
-  if (wide)
-    return { lanes, vectors: needed >= 4 ? 4 : Math.min(needed, 2), length: 1, columns: cover(columns, [8, 16, 32]) };
-  return { lanes, vectors: needed >= 8 ? 8 : Math.min(needed, 4), length: 4, columns: cover(columns, [4, 8, 16]) };
+  const lines = 1;
+  if (wide) {
+    const vectors = needed >= 4 ? 4 : Math.min(needed, 2);
+    return { lanes, vectors, lines, length: 1, columns: cover(columns, [8, 16, 32]) };
+  }
+  const vectors = needed >= 8 ? 8 : Math.min(needed, 4);
+  return { lanes, vectors, lines, length: 4, columns: cover(columns, [4, 8, 16]) };
 }
 
 /** Partial sums may take at most 32 MiB: the price of determinism is kept small against activations. */

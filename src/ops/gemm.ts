@@ -37,6 +37,8 @@ export interface Product {
   readonly y: Tensor;
   /** Present when y = gelu(product): receives the product. */
   readonly pre?: Tensor;
+  /** Present when y = product · gelu'(slopeAt). */
+  readonly slopeAt?: Tensor;
   /** Present for the transposed convolution: columns of each child. */
   readonly perChild?: number;
   /** `a` has one more channel, `inner`, which is 1 wherever a row is present. */
@@ -48,6 +50,7 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   const variant: ProductVariant = {
     addressing: p.addressing,
     gelu: p.pre !== undefined,
+    slope: p.slopeAt !== undefined,
     bias: p.bias !== undefined,
     borders: p.crop !== undefined,
     skip: (p.present ?? 1) < 1,
@@ -59,7 +62,7 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   const unitStride = p.layout.strideColumn === 1;
   const { edge = 1 } = p;
   const choice = chooseProduct(recorder.target, variant, { rows, inner, columns, edge, unitStride });
-  const { a, weight, bias, residual, neighbours, crop, y, pre } = p;
+  const { a, weight, bias, residual, neighbours, crop, y, pre = p.slopeAt } = p;
   recorder.dispatch(
     choice.kernel,
     { a, weight, bias, residual, neighbours, crop, y, pre },

@@ -1,11 +1,9 @@
-/** Linear layer, which is the 1³ convolution: y = f(x W + b) + residual on the last axis, for rows of any leading shape. */
+/** Linear layer, which is the 1³ convolution: y = x W + b + residual on the last axis, for rows of any leading shape. */
 
-import { activationGradientKernel } from '../../shaders/activation.wgsl.ts';
 import { defineOp, need, needDType, needRank, needShape } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
-import { perElement } from './shapes.ts';
 
 export type LinearInputs = {
   /** [..., K] */
@@ -18,15 +16,10 @@ export type LinearInputs = {
   readonly residual?: Tensor;
 };
 
-export interface LinearAttributes {
-  /** f: the identity, or exact-erf GELU in the product's epilogue. */
-  readonly activation?: 'gelu';
-}
-
 export const linear = defineOp({
   name: 'linear',
 
-  infer({ x, weight, bias, residual }: LinearInputs, { activation }: LinearAttributes) {
+  infer({ x, weight, bias, residual }: LinearInputs, _: undefined) {
     needDType('linear', 'x', x, 'f32');
     needRank('linear', 'weight', weight, 2, '[input channels, output channels]');
     const [inner, columns] = weight.shape as [number, number];
@@ -34,14 +27,12 @@ export const linear = defineOp({
     if (bias) needShape('linear', 'bias', bias, [columns]);
     const shape = [...x.shape.slice(0, -1), columns];
     if (residual) needShape('linear', 'residual', residual, shape);
-    need(activation === undefined || activation === 'gelu', 'linear: activation', String(activation), 'gelu or none');
     need(inner > 0, 'linear', 'no input channels', 'at least one');
     return shape;
   },
 
-  forward(recorder, { x, weight, bias, residual }, { activation }, y) {
+  forward(recorder, { x, weight, bias, residual }, _, y) {
     const [inner, columns] = weight.shape as [number, number];
-    const pre = activation ? recorder.tensor('pre', y.shape) : undefined;
     const layout = { strideTap: 0, strideInner: columns, strideColumn: 1 };
     recordProduct(recorder, {
       addressing: 'rows',
@@ -54,18 +45,11 @@ export const linear = defineOp({
       inner,
       columns,
       y,
-      pre,
     });
-    return { pre };
   },
 
-  backward(recorder, { inputs: { x, weight, residual }, saved: { pre }, dy, needs, gradientSoFar }) {
+  backward(recorder, { inputs: { x, weight, residual }, dy, needs, gradientSoFar }) {
     const [inner, columns] = weight.shape as [number, number];
-    let dPre = dy;
-    if (pre) {
-      dPre = recorder.tensor('dPre', dy.shape);
-      recorder.dispatch(activationGradientKernel('gelu'), { x: pre, dy, dx: dPre }, perElement(dy.size));
-    }
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = recorder.tensor('dx', x.shape);
@@ -74,7 +58,7 @@ export const linear = defineOp({
       const sofar = gradientSoFar('x');
       recordProduct(recorder, {
         addressing: 'rows',
-        a: dPre,
+        a: dy,
         weight,
         layout: transposed,
         ...size,
@@ -90,7 +74,7 @@ export const linear = defineOp({
       dBias = recordWeightGradient(recorder, {
         addressing: 'rows',
         a: x,
-        d: dPre,
+        d: dy,
         rows: x.rows,
         inner,
         columns,
@@ -99,7 +83,7 @@ export const linear = defineOp({
         bias: needs('bias'),
       });
     } else if (needs('bias')) {
-      [dBias] = recordColumnSums(recorder, PLAIN_SUM, { x: dPre }, { rows: x.rows, channels: columns });
+      [dBias] = recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels: columns });
     }
     return { x: dx, weight: dWeight, bias: dBias, residual: residual && dy };
   },

@@ -21,7 +21,7 @@ for (const cases of all) {
 }
 
 /** Ops whose products are chosen by the class of adapter: every micro-kernel of the GEMM family. */
-const dense = ['linear', 'conv3', 'transposedConv2', 'upConv3', 'densifyConv3'];
+const dense = ['linear', 'feedForward', 'conv3', 'transposedConv2', 'upConv3', 'densifyConv3'];
 const others: readonly Target[] = [PLAIN_TARGET, { class: 'software', subgroupSize: 0 }];
 /** Every op may sum or share out its work otherwise on a GPU. */
 const gpu: Target = { class: 'gpu', subgroupSize: 0 };

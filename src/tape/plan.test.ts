@@ -122,7 +122,7 @@ describe('memory', () => {
     const tape = new Tape();
     const variables = new Variables();
     const x = tape.input('x', [2 ** 20, 4]);
-    const y = linear(tape, { x, weight: variables.parameter('w', [4, 64]) }, {});
+    const y = linear(tape, { x, weight: variables.parameter('w', [4, 64]) }, undefined);
     tape.report(sum(tape, { x: y }, {}));
     expect(() => layOut(tape, variables, limits)).toThrow(
       'Planning memory: tensor "linear": got 256 MiB in one piece, need at most 128 MiB on this adapter. Choose a smaller preset, crop or batch, or another adapter.',

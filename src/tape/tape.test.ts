@@ -28,8 +28,8 @@ describe('backward', () => {
     const x = tape.input('x', [4, 3]);
     const used = variables.parameter('used', [3, 2]);
     const idle = variables.parameter('idle', [3, 2]);
-    linear(tape, { x, weight: idle }, {});
-    const loss = sum(tape, { x: linear(tape, { x, weight: used }, {}) }, {});
+    linear(tape, { x, weight: idle }, undefined);
+    const loss = sum(tape, { x: linear(tape, { x, weight: used }, undefined) }, {});
     const forward = tape.dispatches.length;
     expect([...tape.backward(loss).keys()]).toEqual([used]);
     const labels = tape.dispatches.slice(forward).map((d) => d.kernel.id);
@@ -42,7 +42,7 @@ describe('backward', () => {
     const x = tape.input('x', [4, 3]);
     const weight = variables.parameter('weight', [3, 2]);
     const bias = variables.parameter('bias', [2]);
-    const loss = sum(tape, { x: linear(tape, { x, weight, bias: bias.constant() }, {}) }, {});
+    const loss = sum(tape, { x: linear(tape, { x, weight, bias: bias.constant() }, undefined) }, {});
     expect(tape.dispatches.some(({ tensors }) => tensors.some(({ home }) => home === bias))).toBe(true);
     const forward = tape.dispatches.length;
     expect([...tape.backward(loss).keys()]).toEqual([weight]);

@@ -170,7 +170,9 @@ export class Tape implements Recorder {
         got: `no value for "${missing ?? field}"`,
       });
     }
-    for (const tensor of tensors) this.settle(tensor);
+    kernel.bindings.forEach(({ access }, i) => {
+      if (access !== 'write') this.settle(tensors[i]!);
+    });
     const label = `${this.path}${this.inBackward ? 'd' : ''}${this.opName}`;
     const workgroups = launch.workgroups ?? elementWorkgroups(this.target, launch.uniforms?.count ?? 0);
     this.dispatches.push({ kernel, tensors, launch: { ...launch, workgroups }, label, backward: this.inBackward });

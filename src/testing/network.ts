@@ -44,13 +44,10 @@ export function smallNetwork(target: Target, blocks = 3, batch = 2): SmallNetwor
         const input = y;
         const bias = weight(`conv${b}.bias`, [CHANNELS]);
         const mixed = conv3(tape, { x: input, weight: weight(`conv${b}`, [27, CHANNELS, CHANNELS]), bias }, table);
-        const wide = linear(
-          tape,
-          { x: mixed, weight: weight(`up${b}`, [CHANNELS, 4 * CHANNELS]) },
-          { activation: 'gelu' },
-        );
+        const up = linear(tape, { x: mixed, weight: weight(`up${b}`, [CHANNELS, 4 * CHANNELS]) }, undefined);
+        const wide = activation(tape, { x: up }, 'gelu');
         const residual = b === 0 ? undefined : input;
-        return linear(tape, { x: wide, weight: weight(`down${b}`, [4 * CHANNELS, CHANNELS]), residual }, {});
+        return linear(tape, { x: wide, weight: weight(`down${b}`, [4 * CHANNELS, CHANNELS]), residual }, undefined);
       }),
     );
   }
