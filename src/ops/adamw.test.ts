@@ -1,11 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { compile } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
+import type { Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import { testDevice } from '../testing/device.ts';
 import { compare, draw } from '../testing/run-cases.ts';
+import { activation } from './activation.ts';
 import { adamw, adamwSchedule, gradientNorm, keepGradients } from './adamw.ts';
 import { add } from './add.ts';
+import { layerNorm } from './layer-norm.ts';
+import { linear } from './linear.ts';
 import { scale } from './scale.ts';
 import { sum } from './sum.ts';
 
@@ -120,5 +124,57 @@ describe('keeping gradients', () => {
     plan.write(keep!, Float32Array.of(0));
     await plan.step();
     expect(await read()).toEqual([[6], [3]]);
+  });
+
+  /** Gradients that end in partial sums: norms and linear layers over many rows, in several chunks. */
+  async function sums(accumulated: boolean, together: boolean) {
+    const device = await testDevice();
+    const variables = new Variables(4096); // a binding's size, so several chunks
+    const tape = new Tape(device.report);
+    const keep = accumulated ? tape.input('keep', [1]) : undefined;
+    let y = tape.input('x', [600, 20]);
+    for (let layer = 0; layer < 3; layer++) {
+      const [gamma, beta] = ['gamma', 'beta'].map((name) => variables.parameter(`${name}${layer}`, [20])) as [
+        Tensor,
+        Tensor,
+      ];
+      y = layerNorm(tape, { x: y, gamma, beta }, { epsilon: 1e-5 });
+      const [weight, bias] = [variables.parameter(`w${layer}`, [20, 20]), variables.parameter(`b${layer}`, [20])];
+      y = linear(tape, { x: y, weight, bias }, undefined);
+    }
+    const gradients = tape.backward(sum(tape, { x: activation(tape, { x: y }, 'gelu') }, { factor: 1 / y.size }));
+    if (!together) for (const gradient of gradients.values()) tape.output(gradient);
+    keepGradients(tape, gradients, variables, keep);
+    await variables.allocate(device, true);
+    const plan = await compile(device, tape, variables);
+    for (const p of variables.parameters) variables.write(p, Float32Array.from(draw(p.name, p.size)));
+    plan.write(tape.inputs.find(({ name }) => name === 'x')!, Float32Array.from(draw('x', 12000)));
+    plan.fillActivations(Number.NaN);
+    const step = async (kept: number) => {
+      if (keep) plan.write(keep, Float32Array.of(kept));
+      await plan.step();
+      return Promise.all(variables.parameters.map((p) => variables.read(variables.gradientOf(p))));
+    };
+    const launches = tape.dispatches.filter(({ kernel }) => kernel.id.startsWith('sum-gradients')).length;
+    return { step, launches, chunks: variables.chunks().length };
+  }
+
+  test('adds partial sums up in one launch a chunk, to the same bits as one by one', async () => {
+    const [together, alone] = [await sums(false, true), await sums(false, false)];
+    expect(together.launches).toBe(together.chunks);
+    expect(together.chunks).toBeGreaterThan(1);
+    expect(alone.launches).toBe(0);
+    const found = await together.step(0);
+    expect(found).toEqual(await alone.step(0));
+    expect(found.flatMap((list) => [...list]).every((v) => Number.isFinite(v) && v !== 0)).toBe(true);
+    expect(await together.step(0)).toEqual(found); // not added to what was there
+  });
+
+  test('adds micro-batches of partial sums up', async () => {
+    const plain = await (await sums(false, true)).step(0);
+    const { step } = await sums(true, true);
+    expect(await step(0)).toEqual(plain);
+    expect(await step(1)).toEqual(plain.map((list) => list.map((v) => v + v)));
+    expect(await step(0)).toEqual(plain);
   });
 });
