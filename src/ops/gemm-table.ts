@@ -194,9 +194,9 @@ function stripWeightGradient(lanes: number, variant: WeightGradientVariant, shap
   const chunk = tile.length * lanes;
   const tiles = Math.ceil(inner / (tile.vectors * lanes)) * (taps / tapsOfTile(variant, tile.lines));
   const across = Math.ceil(columns / tile.columns);
-  // Some 32 units of work keep a few cores busy; each should have at least 4 chunks of strips.
+  // Some 64 units of work, four to a workgroup, keep a few cores equally busy; each should have at least 4 chunks of strips.
   const wanted = Math.min(
-    Math.ceil(32 / (tiles * across)),
+    Math.ceil(64 / (tiles * across)),
     Math.floor(rows / (4 * chunk)),
     mostSplits(taps * inner * columns),
   );
@@ -219,9 +219,8 @@ function stripGradientTile(
   const wide = lanes >= 8;
   const needed = Math.ceil(inner / lanes);
   if (looksAround(addressing)) {
-    const length = Math.min(edge, 4);
     const across = cover(columns, wide ? [4, 6, 8, 12, 16] : [4, 6, 8, 12]);
-    const lines = addressing === 'windows' ? 2 : 3;
+    const [lines, length] = addressing === 'windows' ? [2, Math.min(edge, 2)] : [3, Math.min(edge, 4)];
     return { lanes, vectors: 1, lines, length, columns: across };
   }
   const lines = 1;
