@@ -19,8 +19,8 @@ export interface Parameter<T> {
   parse(text: string): T;
 }
 
-type Parameters = Readonly<Record<string, Parameter<unknown>>>;
-type Values<P extends Parameters> = { readonly [K in keyof P]: ReturnType<P[K]['parse']> };
+export type Parameters = Readonly<Record<string, Parameter<unknown>>>;
+export type Values<P extends Parameters> = { readonly [K in keyof P]: ReturnType<P[K]['parse']> };
 
 export interface BenchContext {
   /** Opened when first asked for, disposed after the run. */
@@ -88,12 +88,16 @@ export interface BenchResult {
   readonly notes: readonly string[];
 }
 
-export interface Benchmark {
+/** What has parameters. */
+export interface Parametrised<P extends Parameters = Parameters> {
   /** In its address and on the command line. */
   readonly name: string;
+  readonly parameters: P;
+}
+
+export interface Benchmark extends Parametrised {
   readonly title: string;
   readonly about: string;
-  readonly parameters: Parameters;
   run(values: Readonly<Record<string, unknown>>, context: BenchContext): Promise<BenchResult>;
 }
 
@@ -111,7 +115,7 @@ export interface BenchReport extends BenchResult {
   readonly benchmark: string;
   readonly parameters: Readonly<Record<string, string>>;
   /** Absent where no GPU was asked for. */
-  readonly adapter?: AdapterReport;
+  readonly adapter?: Pick<AdapterReport, 'name' | 'class'>;
   readonly host: string;
   readonly processors: number;
   readonly commit: string;
@@ -143,7 +147,10 @@ export function defineBenchmark<P extends Parameters>(benchmark: {
 }
 
 /** Texts of all parameters: those given, defaults for the others. Error `bad-argument` for one that the benchmark does not have. */
-export function parameterTexts(benchmark: Benchmark, given: Readonly<Record<string, string>>): Record<string, string> {
+export function parameterTexts(
+  benchmark: Parametrised,
+  given: Readonly<Record<string, string>>,
+): Record<string, string> {
   for (const name of Object.keys(given)) {
     if (name in benchmark.parameters) continue;
     throw new HysparkError('bad-argument', {
@@ -155,11 +162,11 @@ export function parameterTexts(benchmark: Benchmark, given: Readonly<Record<stri
   return Object.fromEntries(Object.entries(benchmark.parameters).map(([name, p]) => [name, given[name] ?? p.default]));
 }
 
-export function parseParameters(
-  benchmark: Benchmark,
+export function parseParameters<P extends Parameters>(
+  benchmark: Parametrised<P>,
   texts: Readonly<Record<string, string>>,
-): Record<string, unknown> {
-  return Object.fromEntries(
+): Values<P> {
+  const values = Object.fromEntries(
     Object.entries(benchmark.parameters).map(([name, parameter]) => {
       try {
         return [name, parameter.parse(texts[name]!.trim())];
@@ -169,6 +176,7 @@ export function parseParameters(
       }
     }),
   );
+  return values as Values<P>;
 }
 
 /** Runs a benchmark and says under which conditions. */

@@ -7,7 +7,7 @@ import { numberOf } from './statistics.ts';
 const COMPARED: readonly (Unit | undefined)[] = ['ms', 'MiB'];
 
 export interface Comparison {
-  /** Now ÷ before of each time and size, rows that both files have. */
+  /** Now ÷ before of each time and size, rows that both files have; beside each of the earlier reports, where those are several. */
   readonly table: Table;
   /** What should be known before reading it: other adapters, other parameters, rows that only one file has. */
   readonly warnings: readonly string[];
@@ -16,19 +16,20 @@ export interface Comparison {
 export function compareReports(before: readonly BenchReport[], now: readonly BenchReport[]): Comparison {
   const warnings: string[] = [];
   const rows = now.flatMap((report) => {
-    const earlier = before.find(({ benchmark }) => benchmark === report.benchmark);
-    if (!earlier) {
-      warnings.push(`${report.benchmark}: not in the earlier file`);
-      return [];
-    }
-    warnings.push(...differences(earlier, report));
-    return report.tables.flatMap((table) => {
-      const other = earlier.tables.find(({ name }) => name === table.name);
-      return other ? changes(report.benchmark, other, table, warnings) : [];
+    const earlier = before.filter(({ benchmark }) => benchmark === report.benchmark);
+    if (earlier.length === 0) warnings.push(`${report.benchmark}: not in the earlier file`);
+    return earlier.flatMap((one) => {
+      warnings.push(...differences(one, report));
+      const rows = report.tables.flatMap((table) => {
+        const other = one.tables.find(({ name }) => name === table.name);
+        return other ? changes(report.benchmark, other, table, warnings) : [];
+      });
+      // PyTorch's file has a report for each precision: they differ in where, or how, they ran.
+      return earlier.length === 1 ? rows : rows.map((row) => ({ ...row, name: `${row.name} · ${one.host}` }));
     });
   });
   return {
-    warnings,
+    warnings: [...new Set(warnings)],
     table: {
       name: 'now beside before',
       columns: [
@@ -60,7 +61,8 @@ function changes(benchmark: string, before: Table, now: Table, warnings: string[
   return now.rows.flatMap((row) => {
     const name = nameOf(now, row);
     const other = before.rows.find((each) => nameOf(before, each) === name);
-    if (!other) warnings.push(`${benchmark}: "${name}" is not in the earlier file`);
+    const counts = now.columns.some(({ key, unit }) => COMPARED.includes(unit) && row[key] !== undefined);
+    if (!other && counts) warnings.push(`${benchmark}: "${name}" is not in the earlier file`);
     return now.columns.flatMap(({ key, label, unit }) => {
       const [a, b] = [other?.[key], row[key]];
       const [was, is] = [numberOf(a), numberOf(b)];

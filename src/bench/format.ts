@@ -36,6 +36,13 @@ export function conditions({ adapter, host, processors, commit, date }: BenchRep
   return `${gpu}${host}, ${processors} processors, commit ${commit}, ${date.slice(0, 16).replace('T', ' ')} UTC`;
 }
 
+/** A whole report for the terminal. */
+export function reportText(title: string, report: BenchReport): string {
+  const tables = report.tables.map((table) => `\n${tableText(table)}`);
+  const notes = report.notes.map((note) => `· ${note}`);
+  return [`${title} · ${conditions(report)}`, ...tables, ...notes].join('\n');
+}
+
 /** Columns of equal width; numbers to the right. */
 export function tableText(table: Table): string {
   const { columns, rows } = table;

@@ -56,4 +56,6 @@ export function someOf<T extends string>(
   return { about, default: initial.join(','), parse: (text) => text.split(',').map((part) => find(part.trim())) };
 }
 
+export const PRESET = oneOf(['tiny', 'small', 'base'], 'network');
+export const BATCH = whole(1, [1, 64], 'crops a step');
 export const REPEATS = whole(9, [1, 1000], 'measurements of each; the median is shown, and the fastest and slowest');

@@ -16,9 +16,9 @@ import { Tape } from '../tape/tape.ts';
 import { resolveConfig } from '../train/config.ts';
 import { type RunNetwork, recordRun } from '../train/network.ts';
 import type { RunConfig } from '../train/types.ts';
-import { type Chart, defineBenchmark, mustBeClose, type Table } from './benchmark.ts';
+import { type Chart, type Column, defineBenchmark, mustBeClose, type Table } from './benchmark.ts';
 import { caseName, type KernelCase, readyKernel } from './kernel-case.ts';
-import { oneOf, REPEATS, whole } from './parameters.ts';
+import { BATCH, PRESET, REPEATS } from './parameters.ts';
 import { ratios, type Spread, spread } from './statistics.ts';
 
 const CONVOLUTION: KernelCase = { kind: 'conv3', size: 24, edge: 4, inner: 16, columns: 32 };
@@ -34,14 +34,30 @@ const GRADIENT_TOLERANCE = 2e-2;
 type Profile = Awaited<ReturnType<Plan['profile']>>;
 type Write = (plan: Plan, graph: HySparKGraph, step: number) => void;
 
+/** What another program's steps are compared by: this table, its first columns, the first row. */
+export const WHOLE_STEP = {
+  table: 'step',
+  columns: [
+    { key: 'name', label: 'part' },
+    { key: 'time', label: 'time', unit: 'ms' },
+    { key: 'crops', label: 'throughput', unit: 'crops/s' },
+    { key: 'memory', label: 'memory', unit: 'MiB' },
+  ],
+} as const satisfies { readonly table: string; readonly columns: readonly Column[] };
+
+/** @param memory at its peak, MiB, where that is known */
+export function wholeStep(time: Spread, batch: number, memory?: number): Table['rows'][number] {
+  return { name: 'whole step', time, crops: (1000 * batch) / time.median, memory };
+}
+
 export const STEP = defineBenchmark({
   name: 'step',
   title: 'Training step',
   about:
     'A whole training step: forward, backward, optimiser. Where its time goes, layer by layer, and what JavaScript takes of it.',
   parameters: {
-    preset: oneOf(['tiny', 'small', 'base'], 'network'),
-    batch: whole(1, [1, 64], 'crops a step'),
+    preset: PRESET,
+    batch: BATCH,
     repeats: REPEATS,
   },
   async run({ preset, batch, repeats }, { device: open, progress }) {
@@ -110,22 +126,18 @@ export const STEP = defineBenchmark({
     return {
       tables: [
         {
-          name: 'step',
+          name: WHOLE_STEP.table,
           columns: [
-            { key: 'name', label: 'part' },
-            { key: 'time', label: 'time', unit: 'ms' },
+            ...WHOLE_STEP.columns,
             { key: 'share', label: 'of the step', unit: '%' },
             { key: 'gflops', label: 'speed', unit: 'GFLOP/s' },
-            { key: 'crops', label: 'throughput', unit: 'crops/s' },
             { key: 'efficiency', label: 'of the convolution', unit: '%' },
           ],
           rows: [
             {
-              name: 'whole step',
-              time: step,
+              ...wholeStep(step, batch, bytes.peak / 2 ** 20),
               share: 100,
               gflops: flop / step.median / 1e6,
-              crops: (1000 * batch) / step.median,
               efficiency: percent(ratios(own, speeds)),
             },
             part('JavaScript: writing inputs', parts.write),

@@ -1,7 +1,7 @@
 /** For tests: Debian's Python, whose packages are other people's readers and writers of the same formats. */
 import { spawnSync } from 'node:child_process';
 
-const PYTHON = '/usr/bin/python3';
+export const PYTHON = '/usr/bin/python3';
 
 /** Whether a package is there. It is found, not imported: an installation that is broken must fail tests, not skip them. */
 export function hasPythonPackage(name: string): boolean {

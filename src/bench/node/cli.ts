@@ -6,20 +6,14 @@ import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { HysparkError } from '../../errors.ts';
 import { NAMED_ADAPTERS } from '../../gpu/dawn.ts';
-import {
-  type BenchMessage,
-  type Benchmark,
-  type BenchReport,
-  type Progress,
-  parameterTexts,
-  parseParameters,
-} from '../benchmark.ts';
+import type { BenchMessage, Benchmark, BenchReport, Progress } from '../benchmark.ts';
 import { BENCHMARKS } from '../benchmarks.ts';
 import { compareReports } from '../compare.ts';
-import { conditions, tableText } from '../format.ts';
+import { reportText, tableText } from '../format.ts';
 import { openPages } from './chromium.ts';
 import { benchmarksMarkdown } from './markdown.ts';
 import { NODE_BENCHMARKS } from './node-benchmarks.ts';
+import { parametersText, settingsOf } from './settings.ts';
 
 interface Options {
   readonly browser: 'node' | 'chromium';
@@ -107,27 +101,6 @@ async function main(names: readonly string[], options: Options): Promise<number>
   return failed > 0 ? 1 : 0;
 }
 
-/** The parameters of `--set` for each benchmark that has them, checked before anything runs. */
-function settingsOf(chosen: readonly Benchmark[], set: readonly string[]): Map<Benchmark, Record<string, string>> {
-  const pairs = set.map((each) => {
-    const at = each.indexOf('=');
-    const key = each.slice(0, at);
-    if (at > 0 && chosen.some(({ parameters }) => key in parameters)) return [key, each.slice(at + 1)] as const;
-    throw new HysparkError('bad-argument', {
-      doing: '--set',
-      got: `"${each}"`,
-      need: `KEY=VALUE, KEY one of ${[...new Set(chosen.flatMap(({ parameters }) => Object.keys(parameters)))].join(', ')}`,
-    });
-  });
-  return new Map(
-    chosen.map((benchmark) => {
-      const own = Object.fromEntries(pairs.filter(([key]) => key in benchmark.parameters));
-      parseParameters(benchmark, parameterTexts(benchmark, own));
-      return [benchmark, own];
-    }),
-  );
-}
-
 function runInChild(
   adapter: string | undefined,
   benchmark: Benchmark,
@@ -156,17 +129,7 @@ function showProgress(name: string): (progress: Progress) => void {
 
 function print({ title }: Benchmark, report: BenchReport): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  console.log(`\n${title} · ${conditions(report)}`);
-  for (const table of report.tables) console.log(`\n${tableText(table)}`);
-  for (const note of report.notes) console.log(`· ${note}`);
-}
-
-function parametersText({ name, parameters }: Benchmark): string {
-  const lines = Object.entries(parameters).map(([key, { default: initial, about, choices }]) => {
-    const values = choices ? `${choices.join(', ')}: ` : '';
-    return `    ${`${key}=${initial}`.padEnd(32)} ${values}${about}`;
-  });
-  return `  ${name}\n${lines.join('\n')}`;
+  console.log(`\n${reportText(title, report)}`);
 }
 
 function readReports(file: string): BenchReport[] {
