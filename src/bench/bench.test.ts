@@ -103,6 +103,25 @@ describe('comparison', () => {
     expect(warnings).toEqual(['kernels: adapter was A, is B', 'kernels: cases was all, is step']);
     expect(compareReports([], [now]).warnings).toEqual(['kernels: not in the earlier file']);
   });
+
+  test('several earlier reports of one benchmark are told apart by their host', () => {
+    const others = [4, 2].map((median, i) => ({ ...report([{ name: 'a', time: median }]), host: `PyTorch ${i}` }));
+    const now = report([
+      { name: 'a', time: 8 },
+      { name: 'b', time: 1 },
+      { name: 'peak', gflops: 1 },
+    ]);
+    const { table: result, warnings } = compareReports(others, [now]);
+    expect(result.rows.map(({ name, ratio }) => [name, ratio])).toEqual([
+      ['kernels: a, chosen · PyTorch 0', 2],
+      ['kernels: a, chosen · PyTorch 1', 4],
+    ]);
+    expect(warnings).toEqual([
+      'kernels: host was PyTorch 0, is Node',
+      'kernels: "b" is not in the earlier file', // said once; of "peak" nothing would be compared
+      'kernels: host was PyTorch 1, is Node',
+    ]);
+  });
 });
 
 describe('tables', () => {

@@ -46,6 +46,7 @@ describe.skipIf(!hasTorch)(`with PyTorch${torchNote}`, () => {
   test('the weight formula gives the values of its table', () => {
     const script = `
 import sys, torch
+sys.dont_write_bytecode = True
 sys.path.insert(0, sys.argv[1])
 from weights import weight
 print(weight('sparse_encoder.embeddings.stem.weight', torch.empty(32, 1, 3, 3, 3), 1).flatten()[863].item())
