@@ -72,12 +72,12 @@ print(weight('dense_decoder.dec.0.conv.1.running_var', torch.empty(384), 202)[3]
   });
 
   test('a step of `tiny`: a report that the engine’s is compared with', { timeout: 900_000 }, async () => {
-    const reports = await measurePyTorch({ preset: 'tiny', repeats: '1', layouts: 'contiguous,channels_last' }, PYTHON);
-    expect(reports.map(({ host }) => host.replace(/.*\), /, ''))).toEqual(['float32', 'float32, channels last']);
+    const [report] = await measurePyTorch({ preset: 'tiny', repeats: '1', layouts: 'channels_last' }, PYTHON);
+    expect(report!.host).toMatch(/^PyTorch .*, float32, channels last$/);
     const row = { name: 'whole step', time: { median: 1, low: 1, high: 1, count: 1 } };
-    const own: BenchReport = { ...reports[0]!, host: 'Node', tables: [{ ...reports[0]!.tables[0]!, rows: [row] }] };
-    const { table } = compareReports(reports, [own]);
-    expect(table.rows.map(({ name }) => name)).toEqual(reports.map(({ host }) => `step: whole step, time · ${host}`));
-    expect(table.rows.every(({ ratio }) => (ratio as number) > 0)).toBe(true);
+    const own: BenchReport = { ...report!, host: 'Node', tables: [{ ...report!.tables[0]!, rows: [row] }] };
+    const { table } = compareReports([report!], [own]);
+    expect(table.rows).toMatchObject([{ name: 'step: whole step, time', ratio: expect.any(Number) }]);
+    expect(table.rows[0]!.ratio).toBeGreaterThan(0);
   });
 });
