@@ -21,7 +21,7 @@ interface Options {
 const command = new Command('npm run bench:torch --')
   .option('--python <path>', 'an interpreter that has PyTorch', 'python3')
   .option('--set <key=value...>', 'parameters', [])
-  .option('--json <file>', 'write the results there, a report for each precision')
+  .option('--json <file>', 'write the results there, a report for each way to take the step')
   .option('--check <dir set...>', 'time nothing: compare the model with sets of golden data in that folder')
   .addHelpText('after', () => `\nParameters:\n${parametersText(PYTORCH_STEP)}`);
 
@@ -29,6 +29,13 @@ try {
   const { python, set, json, check } = command.parse().opts<Options>();
   if (check) {
     const [folder, ...sets] = check;
+    if (sets.length === 0) {
+      throw new HysparkError('bad-argument', {
+        doing: '--check',
+        got: `"${folder}"`,
+        need: 'a folder and names of sets',
+      });
+    }
     for (const name of sets) await checkGolden(python, folder!, name);
   } else {
     const reports = await measurePyTorch(settingsOf([PYTORCH_STEP], set).get(PYTORCH_STEP)!, python);

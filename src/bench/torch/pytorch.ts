@@ -26,7 +26,7 @@ export async function runScript<T>(
   child.stdin.end(input === undefined ? '' : JSON.stringify(input));
   const status = await new Promise<number | null>((resolve, reject) => {
     child.once('error', (cause) => {
-      const advice = 'name an interpreter that has PyTorch: --python PATH';
+      const advice = 'Name an interpreter that has PyTorch: --python PATH';
       reject(new HysparkError('unsupported', { doing: `Starting ${python}`, got: cause.message, advice, cause }));
     });
     child.once('close', resolve);

@@ -1,4 +1,4 @@
-/** A training step of PyTorch as reports of the benchmark `step`, one for each precision: what `--compare` lays beside the engine's. */
+/** A training step of PyTorch as reports of the benchmark `step`, one for each way to take it: what `--compare` lays beside the engine's. */
 
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -25,9 +25,17 @@ const PARAMETERS = {
   preset: PRESET,
   batch: BATCH,
   repeats: REPEATS,
-  precisions: someOf(PRECISIONS, ['float32'], 'in turns; tf32: TF32 products, mixed: float16 by autocast; need a GPU'),
-  layouts: someOf(['contiguous', 'channels_last'], ['contiguous'], 'memory formats of weights and maps'),
-  compile: someOf(['off', 'on'], ['off'], 'torch.compile, of PyTorch 2'),
+  precisions: someOf(
+    PRECISIONS,
+    ['float32'],
+    'in turns: float32; on a GPU tf32 (TF32 products), mixed (float16 by autocast) too',
+  ),
+  layouts: someOf(
+    ['contiguous', 'channels_last'],
+    ['contiguous'],
+    'contiguous, channels_last: memory formats of weights and maps',
+  ),
+  compile: someOf(['off', 'on'], ['off'], 'off, on: torch.compile, of PyTorch 2'),
   unused: oneOf(['off', 'on'], 'with the layers of the reference whose results nothing reads'),
 };
 export const PYTORCH_STEP: Parametrised<typeof PARAMETERS> = { name: STEP.name, parameters: PARAMETERS };

@@ -26,7 +26,6 @@ class Trainer:
     """
 
     def __init__(self, model: HySparK, learning_rate: float = 1e-4, weight_decay: float = 0.04, compiled: bool = False):
-        self.model = model
         self.run = torch.compile(model) if compiled else model
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         on_gpu = self.parameters[0].is_cuda
