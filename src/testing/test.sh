@@ -38,12 +38,12 @@ suite() {
 
 part set-up set_up
 if [ "$failed" = 0 ]; then
-  # Built pipelines are kept between runs: lavapipe takes seconds for some.
-  export MESA_SHADER_CACHE_DIR="$PWD/.cache/mesa" DENO_DIR="$PWD/.cache/deno"
+  # Built pipelines are kept between runs and clones: lavapipe takes seconds for some, most of the time of a first run.
+  export MESA_SHADER_CACHE_DIR="${XDG_CACHE_HOME:-$HOME/.cache}/hyspark/mesa" DENO_DIR="$PWD/.cache/deno"
   export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}" # Mesa complains when it is unset
   export DENO_NO_UPDATE_CHECK=1
   export DENO_WEBGPU_BACKEND=vulkan # never OpenGL
-  mkdir -p "$MESA_SHADER_CACHE_DIR"
+  mkdir -p "$MESA_SHADER_CACHE_DIR" .cache
   driver=${VK_DRIVER_FILES:-$(find_lavapipe)}
 
   part lint biome check --error-on-warnings .

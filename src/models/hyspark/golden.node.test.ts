@@ -1,11 +1,15 @@
-/** The network against golden sets that lie outside the project. */
+/** The network against golden sets that lie outside the project, and what one runtime is enough for. */
 
-import { describe, expect } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { testDevice } from '../../testing/device.ts';
+import { bundled } from '../../testing/golden/bundled.ts';
 import { goldenFolder } from '../../testing/golden/folder.ts';
+import { readPretrainSet } from '../../testing/golden/manifest.ts';
+import { comparePretrain } from '../../testing/golden/pretrain.ts';
 import { table } from '../../testing/golden/report.ts';
 import { runGoldenSet } from '../../testing/golden/run.ts';
 import { sharedPath, testWithShared } from '../../testing/shared.ts';
+import { allSavings } from './hyspark.ts';
 
 const FOLDER = sharedPath('golden');
 
@@ -27,4 +31,22 @@ describe('golden sets', () => {
       1_800_000,
     );
   }
+});
+
+test('tiny_synth without savings', { timeout: 900_000 }, async () => {
+  const rows = await runGoldenSet(bundled, 'tiny_synth', { device: testDevice, savings: allSavings(false) });
+  expect(
+    rows.filter(({ status }) => status === 'fail'),
+    table(rows),
+  ).toEqual([]);
+  expect(rows.filter(({ status, compared }) => status === 'pass' && compared > 0).length).toBeGreaterThan(10);
+});
+
+test('weights of another seed are noticed', { timeout: 900_000 }, async () => {
+  const set = await readPretrainSet(bundled, 'tiny_synth');
+  const { steps: _, ...plain } = set.plain;
+  const report = await comparePretrain(await testDevice(), { ...set, seed: set.seed + 1, plain, smooth: undefined });
+  const failed = report.rows.filter(({ status }) => status === 'fail').map(({ group }) => group);
+  const wrong = ['loss', 'activation stem', 'activation rec', 'gradients: encoder', 'gradients: transformer'];
+  expect(failed).toEqual(expect.arrayContaining(wrong));
 });
