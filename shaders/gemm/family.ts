@@ -36,6 +36,17 @@ export interface ProductVariant {
   readonly constant: boolean;
 }
 
+/** Sizes that the choice of a micro-kernel looks at. */
+export interface ProductShape {
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+  /** Of a row's brick; 1 where rows are addressed directly. */
+  readonly edge: number;
+  /** Weights contiguous along columns. */
+  readonly unitStride: boolean;
+}
+
 export const PRODUCT_UNIFORMS = {
   rows: 'u32', // M
   inner: 'u32', // K, channels of a
@@ -106,6 +117,23 @@ export interface WeightGradientVariant {
   /** Sums d over the rows as well, the gradient of a bias, into `biasPartials`: d is read anyway. For the strip kernel. */
   readonly bias: boolean;
 }
+
+export interface WeightGradientShape {
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+  readonly edge: number;
+  readonly taps: number;
+}
+
+/** A launch of the family that several micro-kernels can do: what a tuner measures. */
+export type Tunable =
+  | { readonly form: 'product'; readonly variant: ProductVariant; readonly shape: ProductShape }
+  | {
+      readonly form: 'weight gradient';
+      readonly variant: WeightGradientVariant;
+      readonly shape: WeightGradientShape;
+    };
 
 export const WEIGHT_GRADIENT_UNIFORMS = {
   rows: 'u32',

@@ -12,7 +12,7 @@ import { nodePlatform } from './platform.ts';
 export interface NodeEngineOptions {
   /** Folder that holds a folder for each run. Default `runs`. */
   readonly runs?: string;
-  /** Folder for prepared scans. Default the user's cache folder. */
+  /** Folder for prepared scans and for which kernels are fast here. Default the user's cache folder. */
   readonly cache?: string;
 }
 
@@ -24,6 +24,7 @@ export function createEngine({ runs = 'runs', cache = cacheFolder() }: NodeEngin
 function nodeHost(runs: string, cache: string): EngineHost {
   return {
     runs: new FolderStore(runs),
+    cache: new FolderStore(cache),
     startLoader: () => ({
       service: createLoaderService(nodePlatform, createDataPool(), new FolderStore(cache)),
       end: () => undefined, // `close` has stopped the threads

@@ -61,7 +61,8 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   const { rows, inner, columns } = p;
   const unitStride = p.layout.strideColumn === 1;
   const { edge = 1 } = p;
-  const choice = chooseProduct(recorder.target, variant, { rows, inner, columns, edge, unitStride });
+  const shape = { rows, inner, columns, edge, unitStride };
+  const choice = chooseProduct(recorder.target, variant, shape);
   const { a, weight, bias, residual, neighbours, crop, y, pre = p.slopeAt } = p;
   recorder.dispatch(
     choice.kernel,
@@ -81,6 +82,7 @@ export function recordProduct(recorder: Recorder, p: Product): void {
       },
       workgroups: choice.workgroups,
       flops: 2 * rows * inner * columns * TAPS[p.addressing] * (p.present ?? 1),
+      tunable: { form: 'product', variant, shape },
     },
   );
 }
@@ -106,11 +108,9 @@ export interface WeightGradient {
 export function recordWeightGradient(recorder: Recorder, w: WeightGradient): Tensor | undefined {
   const { rows, inner, columns, edge = 1 } = w;
   const taps = TAPS[w.addressing];
-  const choice = chooseWeightGradient(
-    recorder.target,
-    { addressing: w.addressing, bias: w.bias ?? false },
-    { rows, inner, columns, edge, taps },
-  );
+  const variant = { addressing: w.addressing, bias: w.bias ?? false };
+  const shape = { rows, inner, columns, edge, taps };
+  const choice = chooseWeightGradient(recorder.target, variant, shape);
   const count = taps * inner * columns;
   const { base = 0, strideTap, strideInner, strideColumn } = w.layout;
   const isDense =
@@ -134,6 +134,7 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): Ten
       },
       workgroups: choice.workgroups,
       flops: 2 * rows * count,
+      tunable: { form: 'weight gradient', variant, shape },
     },
   );
   if (!isWhole) recordSplits(recorder, w, partials, choice.splits, isDense);

@@ -1,5 +1,6 @@
 /** How an operation is written: shape rule, forward and backward side by side, each recording kernel dispatches. */
 
+import type { Tunable } from '../../shaders/gemm/family.ts';
 import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
@@ -13,7 +14,12 @@ export type Workgroups = readonly [number, number, number];
 export interface Target {
   readonly class: AdapterReport['class'] | 'plain';
   readonly subgroupSize: number;
+  /** What was measured to be fastest on this adapter; what is not in it has the table's default. */
+  readonly tuning?: Tuning;
 }
+
+/** Names of chosen kernels by what they do (`keyOf` in `ops/gemm-choice.ts`): plain data, kept with a run. */
+export type Tuning = Readonly<Record<string, string>>;
 
 export const PLAIN_TARGET: Target = { class: 'plain', subgroupSize: 0 };
 
@@ -44,6 +50,8 @@ export interface Launch {
   readonly workgroups?: Workgroups;
   /** Floating-point operations, for profiles and for splitting long submissions; elementwise kernels leave it out. */
   readonly flops?: number;
+  /** Present where other kernels could do the same: what they would be chosen by. */
+  readonly tunable?: Tunable;
 }
 
 export interface Backward<I extends Inputs, A, S> {

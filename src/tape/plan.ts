@@ -271,19 +271,44 @@ export class Plan {
   async profile(count = 1): Promise<{ dispatch: Dispatch; nanoseconds: number }[]> {
     await this.step(); // uploads the inputs and warms up
     this.profiler ??= new Profiler(this.device, this.launches.length);
-    const times = await this.profiler.run(
-      this.launches.map((l) => (pass: GPUComputePassEncoder) => {
-        pass.setPipeline(l.pipeline);
-        pass.setBindGroup(0, l.bindGroup);
-        for (let i = 0; i < count; i++) pass.dispatchWorkgroups(l.x, l.y, l.z);
-      }),
-    );
+    const times = await this.profiler.run(this.rowsOf(count));
     return this.layout.dispatches.map((dispatch, i) => ({ dispatch, nanoseconds: times[i]! / count }));
   }
 
-  /** Values of an output, a parameter, a state or an input after the last step. */
-  async read(tensor: Tensor): Promise<Float32Array> {
-    return new Float32Array(await this.readBytes(tensor));
+  /**
+   * Milliseconds of all launches, each done `count` times in a row, on the inputs of the last step: by timestamps where the device has
+   * them, else by the clock from a submission to its end, which adds what a submission costs. In one submission: keep it short.
+   */
+  async time(count: number): Promise<number> {
+    if (this.device.report.features.includes('timestamp-query')) {
+      this.profiler ??= new Profiler(this.device, this.launches.length);
+      return (await this.profiler.run(this.rowsOf(count))).reduce((sum, ns) => sum + ns, 0) / 1e6;
+    }
+    const { queue } = this.device.gpu;
+    await this.device.wait(queue.onSubmittedWorkDone());
+    const start = performance.now();
+    const encoder = this.device.gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const launch of this.rowsOf(count)) launch(pass);
+    pass.end();
+    this.device.submit(encoder.finish());
+    await this.device.wait(queue.onSubmittedWorkDone());
+    return performance.now() - start;
+  }
+
+  /** Each launch, `count` times in a row. */
+  private rowsOf(count: number): ((pass: GPUComputePassEncoder) => void)[] {
+    return this.launches.map((l) => (pass) => {
+      pass.setPipeline(l.pipeline);
+      pass.setBindGroup(0, l.bindGroup);
+      for (let i = 0; i < count; i++) pass.dispatchWorkgroups(l.x, l.y, l.z);
+    });
+  }
+
+  /** Values of an output, a parameter, a state or an input after the last step; of all of it, or of `count` from `first`. */
+  async read(tensor: Tensor, first = 0, count = tensor.size - first): Promise<Float32Array> {
+    const { buffer, offset } = this.place(tensor);
+    return new Float32Array(await readBuffer(this.device, buffer, offset + first * 4, count * 4));
   }
 
   async readWords(tensor: Tensor): Promise<Uint32Array> {

@@ -25,16 +25,9 @@ export const probe = defineOp({
   backward: (_recorder, { attributes: dy }) => ({ y: dy }),
 });
 
-/** Every check on one sample: forward, gradients, states, determinism, on memory that was filled with NaN. */
-export async function runSample<A>(
-  device: Device,
-  cases: OpCases<A>,
-  sample: Sample<A>,
-  target: Target = device.report,
-): Promise<void> {
+/** The op and its gradients on a tape of their own. */
+export function recordSample<A>(cases: OpCases<A>, sample: Sample<A>, target: Target, variables = new Variables()) {
   const tape = new Tape(target);
-  const variables = new Variables(device.limits.maxStorageBufferBindingSize);
-  const values = drawInputs(cases.op, sample);
   const tensors: Record<string, Tensor> = {};
   for (const [name, { shape, role = 'parameter', dtype }] of Object.entries(sample.inputs)) {
     if (role === 'parameter') tensors[name] = variables.parameter(name, shape);
@@ -45,6 +38,19 @@ export async function runSample<A>(
   const dy = tape.input('dy', y.shape);
   const gradients = cases.backward ? tape.backward(probe(tape, { y }, dy)) : new Map<Tensor, Tensor>();
   for (const gradient of gradients.values()) tape.output(gradient);
+  return { tape, tensors, write, y, dy, gradients };
+}
+
+/** Every check on one sample: forward, gradients, states, determinism, on memory that was filled with NaN. */
+export async function runSample<A>(
+  device: Device,
+  cases: OpCases<A>,
+  sample: Sample<A>,
+  target: Target = device.report,
+): Promise<void> {
+  const variables = new Variables(device.limits.maxStorageBufferBindingSize);
+  const { tape, tensors, write, y, dy, gradients } = recordSample(cases, sample, target, variables);
+  const values = drawInputs(cases.op, sample);
   await variables.allocate(device, false);
   const plan = await compile(device, tape, variables);
   try {

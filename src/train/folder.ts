@@ -7,6 +7,7 @@ import { HysparkError } from '../errors.ts';
 import type { Bytes } from '../formats/bytes.ts';
 import { fileHeader, image, scalars, sessionStart, wholeRecordBytes } from '../formats/tensorboard.ts';
 import { isFull, type Store } from '../store/store.ts';
+import type { Tuning } from '../tape/op.ts';
 import type { CollectionReport, LogLine, MetricsRow, PlanReport, RunConfig, RunPhase } from './types.ts';
 
 /** The engine's version, as in package.json. */
@@ -24,6 +25,8 @@ export interface RunHead {
   readonly collection: Pick<CollectionReport, 'training' | 'heldOut'>;
   /** Adapter that it was started on. */
   readonly adapter: string;
+  /** Kernels that were chosen by measuring there: the run's bits depend on them. */
+  readonly tuning?: Tuning;
 }
 
 /** `status.json`: where the run is. */

@@ -8,6 +8,7 @@ import type { AdapterReport } from '../gpu/adapter.ts';
 import { HySparK, type HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { Declarations } from '../nn/declare.ts';
 import { adamw, gradientNorm, keepGradients } from '../ops/adamw.ts';
+import type { Target } from '../tape/op.ts';
 import { type Layout, layOut } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
@@ -26,11 +27,11 @@ export interface RunNetwork {
   readonly judge: ViewerTape;
 }
 
+/** What a run is recorded for: an adapter's report, with the kernels that were chosen for it by measuring. */
+export type RunTarget = Target & Pick<AdapterReport, 'limits'>;
+
 /** Records everything a run launches. No device is needed. */
-export function recordRun(
-  config: RunConfig,
-  report: Pick<AdapterReport, 'class' | 'subgroupSize' | 'limits'>,
-): RunNetwork {
+export function recordRun(config: RunConfig, report: RunTarget): RunNetwork {
   const variables = new Variables(report.limits.maxStorageBufferBindingSize);
   const model = new HySparK(new Declarations(variables), config.model);
   const { batch, accumulate, clip } = config;
@@ -57,10 +58,7 @@ export function recordRun(
 }
 
 /** What a configuration needs of an adapter, by arithmetic alone. */
-export function planRun(
-  config: RunConfig,
-  report: Pick<AdapterReport, 'class' | 'subgroupSize' | 'limits'>,
-): PlanReport {
+export function planRun(config: RunConfig, report: RunTarget): PlanReport {
   const network = recordRun(config, report);
   const { variables, pass, update, judge } = network;
   const parameters = variables.parameters.reduce((sum, p) => sum + p.size, 0);

@@ -9,6 +9,7 @@ import type { LoaderService } from '../data/worker/loader-service.ts';
 import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Store } from '../store/store.ts';
+import type { Tuning } from '../tape/op.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { resolveConfig, scheduleOf } from './config.ts';
 import { Feed, needSameScans } from './feed.ts';
@@ -19,6 +20,7 @@ import { Pace } from './pace.ts';
 import { reportHtml } from './report.ts';
 import { scheduleAt } from './schedule.ts';
 import { type StepLosses, Trainer } from './trainer.ts';
+import { chooseKernels } from './tuning.ts';
 import type { Preview, Progress, RunConfig, RunEvent, RunOptions, RunPhase, RunResult } from './types.ts';
 import { loadNewest, loadWeights } from './weights.ts';
 
@@ -30,6 +32,8 @@ export interface RunHost {
   readonly loader: LoaderService;
   /** A device that works: another one after the last was lost. */
   device(): Promise<Device>;
+  /** Where kernels chosen by measuring are remembered; without it none are measured. */
+  readonly tuningCache?: Store;
   onEvent(event: RunEvent): void;
 }
 
@@ -63,6 +67,7 @@ export class Run {
   /** Steps whose losses are known. */
   private step = 0;
   private config!: RunConfig;
+  private tuning: Tuning | undefined;
   private folder!: RunFolder;
   private trainer!: Trainer;
   private judge!: Judge;
@@ -93,11 +98,12 @@ export class Run {
     const collection = await this.feed.open(request.files, asked, request.cacheLimit);
     this.config = head?.config ?? resolveConfig(request.options, collection.training.length);
     host.onEvent({ type: 'collection', collection });
+    this.tuning = head ? head.tuning : await this.chooseKernels();
     this.enter('preparing', 'Building pipelines');
     const device = await host.device();
-    const plan = planRun(this.config, device.report);
+    const plan = planRun(this.config, { ...device.report, tuning: this.tuning });
     host.onEvent({ type: 'plan', plan, config: this.config });
-    this.trainer = await Trainer.create(device, this.config);
+    this.trainer = await Trainer.create(device, this.config, this.tuning);
     try {
       const { training, heldOut } = collection;
       if (head) {
@@ -110,8 +116,8 @@ export class Run {
           this.log('info', found);
         }
         const adapter = device.report.name;
-        const { config } = this;
-        const fresh = { format: 1, engine: VERSION, created: Date.now(), config, plan, collection, adapter } as const;
+        const { config, tuning } = this;
+        const fresh = { format: 1, engine: VERSION, created: Date.now(), config, plan, adapter, tuning } as const;
         this.folder = await RunFolder.create(host.store, { ...fresh, collection: { training, heldOut } }, this.log);
         if (request.weights) await this.checkpoint();
       }
@@ -183,6 +189,21 @@ export class Run {
   dispose(): void {
     this.stop();
     this.trainer?.destroy();
+  }
+
+  /** Measures kernels where that was not done before. A device that this costs is replaced, and the defaults are taken. */
+  private async chooseKernels(): Promise<Tuning | undefined> {
+    const { tuningCache } = this.host;
+    if (!tuningCache) return undefined;
+    const device = await this.host.device();
+    try {
+      const onMeasure = () => this.enter('preparing', 'Choosing kernels');
+      return await chooseKernels(device, this.config, tuningCache, onMeasure);
+    } catch (error) {
+      if (!(error instanceof HysparkError)) throw error;
+      this.log('warning', `Choosing kernels failed, and the usual ones are taken. ${error.message}`);
+      return undefined;
+    }
   }
 
   private async train(): Promise<void> {
@@ -315,7 +336,7 @@ export class Run {
     const at = this.step;
     this.enter('preparing', 'The GPU was lost: building everything again');
     this.trainer.destroy();
-    this.trainer = await Trainer.create(await this.host.device(), this.config);
+    this.trainer = await Trainer.create(await this.host.device(), this.config, this.tuning);
     await this.restore();
     this.log('warning', `The GPU was lost after step ${at}; the run goes on from step ${this.step} on a new device.`);
   }

@@ -10,6 +10,7 @@ import type { Device } from '../gpu/device.ts';
 import type { HySparK, HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { adamwSchedule } from '../ops/adamw.ts';
 import { Random } from '../random.ts';
+import type { Tuning } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { scheduleOf } from './config.ts';
 import { planRun, type RunNetwork, recordRun } from './network.ts';
@@ -45,11 +46,13 @@ export class Trainer {
   /**
    * Builds plans and memory; weights are drawn from the seed. Errors: `exceeds-limits` when the plan does not fit the adapter,
    * `gpu-out-of-memory` when the device has less than it needs.
+   * @param tuning kernels chosen by measuring (`chooseKernels`); without it the table's defaults
    */
-  static async create(device: Device, config: RunConfig): Promise<Trainer> {
-    const report = planRun(config, device.report);
+  static async create(device: Device, config: RunConfig, tuning?: Tuning): Promise<Trainer> {
+    const target = { ...device.report, tuning };
+    const report = planRun(config, target);
     if (!report.fits) throw new HysparkError('exceeds-limits', { doing: report.reason!.replace(/\.$/, '') });
-    const network = recordRun(config, device.report);
+    const network = recordRun(config, target);
     const { variables, pass, update, judge, model } = network;
     await variables.allocate(device, true);
     const made: Plan[] = [];
@@ -171,8 +174,9 @@ export class Trainer {
 export async function measureRun(
   device: Device,
   config: RunConfig,
+  tuning?: Tuning,
 ): Promise<{ readonly cropsPerSecond: number; readonly secondsPerStep: number }> {
-  const trainer = await Trainer.create(device, config);
+  const trainer = await Trainer.create(device, config, tuning);
   try {
     const noise = Random.of(config.seed, 'measure');
     const volume = Float32Array.from({ length: config.batch * config.model.crop ** 3 }, (_, i) => noise.uniform(i));

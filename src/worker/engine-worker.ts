@@ -10,6 +10,7 @@ import type { EngineService, Preview, RunEvent } from './protocol.ts';
 
 const engine = new Engine({
   runs: storeIn(new OpfsStore(), 'runs'),
+  cache: new OpfsStore(),
   startLoader() {
     const { service, terminate } = startLoaderWorker();
     return { service, end: terminate };

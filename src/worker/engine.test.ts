@@ -15,7 +15,12 @@ async function engineWith(phases: Record<string, RunPhase | undefined>, held: Re
   const startLoader = () => {
     throw new Error('Nothing is trained here.');
   };
-  return new Engine({ runs, startLoader, lock: async (id) => (held.has(id) ? undefined : () => undefined) });
+  return new Engine({
+    runs,
+    cache: new MemoryStore(),
+    startLoader,
+    lock: async (id) => (held.has(id) ? undefined : () => undefined),
+  });
 }
 
 test('a run under way elsewhere is told from one whose process died', async () => {

@@ -10,6 +10,7 @@ import { bestOf, checkpointsOf, readHead, readMetrics, readStatus } from '../tra
 import { planRun } from '../train/network.ts';
 import { Run } from '../train/run.ts';
 import { measureRun } from '../train/trainer.ts';
+import { chooseKernels } from '../train/tuning.ts';
 import type { RunConfig, RunListing, RunPhase, RunResult, WeightsFormat } from '../train/types.ts';
 import { exportCheckpoint, reconstruct } from '../train/weights.ts';
 import type { AdapterReport, EngineOptions, EngineService, OnRunEvent, StartRequest } from './protocol.ts';
@@ -18,6 +19,8 @@ import type { AdapterReport, EngineOptions, EngineService, OnRunEvent, StartRequ
 export interface EngineHost {
   /** A folder for each run. */
   readonly runs: Store;
+  /** What can be made again: which kernels are fast here. */
+  readonly cache: Store;
   /** Starts a loader of its own; `end` stops whatever it runs in. */
   startLoader(): { readonly service: LoaderService; end(): void };
   /** Takes a run for this process alone; undefined when another has it. */
@@ -52,7 +55,8 @@ export class Engine implements EngineService {
 
   async measure(options: EngineArguments<'measure'>[0]) {
     this.requireIdle('Measuring');
-    return measureRun(await this.device(), resolveConfig(options));
+    const [device, config] = [await this.device(), resolveConfig(options)];
+    return measureRun(device, config, this.tuningCache && (await chooseKernels(device, config, this.tuningCache)));
   }
 
   async start(request: StartRequest, onEvent: OnRunEvent): Promise<string> {
@@ -73,7 +77,7 @@ export class Engine implements EngineService {
     };
     const { service } = loader;
     const run = new Run(
-      { id, store, loader: service, device: () => this.device(), onEvent },
+      { id, store, loader: service, device: () => this.device(), tuningCache: this.tuningCache, onEvent },
       {
         files: request.files,
         options: request.options ?? {},
@@ -208,6 +212,10 @@ export class Engine implements EngineService {
     device?.dispose();
     await this.current?.result.catch(() => undefined);
     this.current = undefined;
+  }
+
+  private get tuningCache(): Store | undefined {
+    return this.options.tune === false ? undefined : this.host.cache;
   }
 
   /** A device that works: the one in use, or a new one after it was lost. */

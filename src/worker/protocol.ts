@@ -23,6 +23,11 @@ export interface EngineOptions {
   readonly powerPreference?: 'high-performance' | 'low-power';
   /** Bytes that prepared scans may take in the cache. Default 8 GiB. */
   readonly cacheLimit?: number;
+  /**
+   * On a real GPU, measure before a first run which kernels are fastest there (two seconds at most) and remember it. Default true. Runs keep
+   * their kernels when they are resumed; two runs of one seed have equal bits if they have equal kernels.
+   */
+  readonly tune?: boolean;
 }
 
 export interface StartRequest {

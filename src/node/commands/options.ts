@@ -12,12 +12,14 @@ import { cacheFolder, createEngine } from '../engine.ts';
 export interface EngineFlags {
   readonly adapter?: string;
   readonly cache?: string;
+  readonly tune?: boolean;
 }
 
 export function addEngineOptions(command: Command): Command {
   return command
     .option('--adapter <name>', 'lavapipe or swiftshader instead of the first adapter', process.env.HYSPARK_ADAPTER)
-    .option('--cache <dir>', 'folder for prepared scans', cacheFolder());
+    .option('--cache <dir>', 'folder for prepared scans', cacheFolder())
+    .option('--no-tune', 'take the usual kernels on a GPU instead of measuring a few for two seconds');
 }
 
 /** Reads an option that is a number. */
@@ -31,7 +33,7 @@ export function aNumber(text: string): number {
 export async function withEngine<T>(folder: string, flags: EngineFlags, work: (engine: Engine) => Promise<T>) {
   const engine = createEngine({ runs: folder, cache: flags.cache });
   try {
-    await engine.open({ adapter: flags.adapter || undefined });
+    await engine.open({ adapter: flags.adapter || undefined, tune: flags.tune });
     return await work(engine);
   } finally {
     await engine.dispose();

@@ -1,0 +1,56 @@
+/** What a choice of a micro-kernel is, and how a tuned one is named. */
+
+import type { Tunable } from '../../shaders/gemm/family.ts';
+import type { Kernel } from '../../shaders/lib/kernel.ts';
+import type { Target, Workgroups } from '../tape/op.ts';
+
+export interface Choice {
+  readonly kernel: Kernel;
+  /** Left out for the plain kernels, which are elementwise. */
+  readonly workgroups?: Workgroups;
+  /** Uniforms beyond the family's own. */
+  readonly uniforms: Readonly<Record<string, number>>;
+}
+
+export interface SplitChoice extends Choice {
+  readonly splits: number;
+  readonly rowsPerSplit: number;
+  /** Rows of the bias's partial sums, where the kernel makes them. */
+  readonly biasRows?: number;
+}
+
+/** One way to launch a product. */
+export interface Candidate<C extends Choice = Choice> {
+  /** Says what it does, not where it stands in a list: it is stored. */
+  readonly name: string;
+  /** How far its results may be from those of others, of the largest. */
+  readonly tolerance: number;
+  /** @param rows of the product, instead of its own: for a trial on fewer */
+  choice(rows?: number): C;
+}
+
+/** Sums in another order: f32 rounding over the longest contractions of the network. */
+export const REORDERED = 1e-4;
+
+/** Names a launch by all that its kernel may depend on, e.g. `product addressing=rows bias rows=512 inner=8 columns=32 edge=1`. */
+export function keyOf({ form, variant, shape }: Tunable): string {
+  const parts = Object.entries({ ...variant, ...shape }).flatMap(([name, value]) =>
+    value === false ? [] : [value === true ? name : `${name}=${value}`],
+  );
+  return [form, ...parts].join(' ');
+}
+
+/** The candidate that tuning chose, or the first. A name that is none of theirs (another adapter's, an older version's) counts as none. */
+export function chosen<C extends Choice>(
+  { tuning }: Target,
+  key: () => string,
+  candidates: readonly Candidate<C>[],
+): C {
+  const name = tuning && candidates.length > 1 ? tuning[key()] : undefined;
+  return (candidates.find((c) => c.name === name) ?? candidates[0]!).choice();
+}
+
+/** Partial sums may take at most 32 MiB: the price of determinism is kept small against activations. */
+export function mostSplits(weights: number): number {
+  return Math.max(1, Math.floor((32 * 1024 * 1024) / (weights * 4)));
+}

@@ -1,0 +1,214 @@
+/**
+ * Choosing kernels by measuring them: for each distinct product of some tapes a few candidates are timed on this device, the products
+ * with most work first, until a time is up. The default stays where it is not beaten clearly, where nothing was measured, and
+ * instead of a candidate that does not compile or computes something else.
+ */
+
+import { HysparkError } from '../errors.ts';
+import type { Device } from '../gpu/device.ts';
+import type { Target, Tuning } from '../tape/op.ts';
+import type { Plan } from '../tape/plan.ts';
+import type { Dispatch, Tape } from '../tape/tape.ts';
+import type { Tensor } from '../tape/tensor.ts';
+import { type Candidate, keyOf } from './gemm-choice.ts';
+import { candidatesOf } from './gemm-table.ts';
+import { buildTrial, type Recorded, Scratch, scratchBytes, type TrialShape, trialShape } from './gemm-trial.ts';
+
+export interface Question {
+  readonly key: string;
+  /** The first of its kind. */
+  readonly recorded: Recorded;
+  readonly candidates: readonly Candidate[];
+}
+
+/** The distinct choices that tapes for this target leave, by the FLOPs that hang on them; the largest first. */
+export function questionsOf(target: Target, tapes: readonly Tape[]): Question[] {
+  const found = new Map<string, Question & { flops: number }>();
+  for (const dispatch of tapes.flatMap((tape) => tape.dispatches)) {
+    if (!isTunable(dispatch)) continue;
+    const { tunable, flops = 0 } = dispatch.launch;
+    const key = keyOf(tunable);
+    const same = found.get(key);
+    if (same) same.flops += flops;
+    else {
+      const candidates = candidatesOf(target, tunable);
+      if (candidates.length > 1) found.set(key, { key, recorded: dispatch, candidates, flops });
+    }
+  }
+  return [...found.values()].sort((a, b) => b.flops - a.flops);
+}
+
+function isTunable(dispatch: Dispatch): dispatch is Recorded {
+  return dispatch.launch.tunable !== undefined;
+}
+
+/** How a tuner measures; tests bring their own. */
+export interface Stopwatch {
+  /** Milliseconds. */
+  now(): number;
+  /** Milliseconds of a candidate's launch in a plan that is warm. */
+  time(plan: Plan, candidate: string): Promise<number>;
+}
+
+export interface TuneOptions {
+  /** Wall time that it may take. Default 2000. */
+  readonly milliseconds?: number;
+  readonly stopwatch?: Stopwatch;
+}
+
+const MILLISECONDS = 2000;
+/** Timings of each candidate, in turns with the others. */
+const ROUNDS = 3;
+/** A candidate must need less than this share of the default's time: less is noise, and the default is known to be good elsewhere. */
+const CLEARLY = 0.97;
+/** Results are compared over so many numbers at the start and at the end. */
+const COMPARED = 16384;
+
+/** A candidate for every question: the one measured to be fastest, or the default. Rejects only where the device was lost. */
+export async function tune(
+  device: Device,
+  questions: readonly Question[],
+  { milliseconds = MILLISECONDS, stopwatch = gpuStopwatch() }: TuneOptions = {},
+): Promise<Tuning> {
+  const tuning: Record<string, string> = {};
+  for (const { key, candidates } of questions) tuning[key] = candidates[0]!.name;
+  const deadline = stopwatch.now() + milliseconds;
+  const isUp = () => stopwatch.now() >= deadline;
+  const shaped = questions.flatMap((question) => {
+    const shape = trialShape(question.recorded);
+    return shape ? [{ ...question, shape }] : [];
+  });
+  if (shaped.length === 0) return tuning;
+  const bytes = Math.max(...shaped.map(({ recorded, shape }) => scratchBytes(recorded, shape)));
+  const scratch = await Scratch.allocate(device, bytes).catch(onlyWhileAlive(device));
+  if (!scratch) return tuning;
+  const alarm = alarmIn(deadline - stopwatch.now());
+  try {
+    const compiled = (n: number) => (shaped[n] ? compileAll(device, shaped[n].candidates) : undefined);
+    let next = compiled(0);
+    for (const [n, question] of shaped.entries()) {
+      if (isUp()) break;
+      const usable = await Promise.race([next, alarm.rings]);
+      if (!usable) break;
+      next = compiled(n + 1); // while this one is measured
+      const name = await fastest(device, question, usable, scratch, stopwatch, isUp).catch(onlyWhileAlive(device));
+      if (name) tuning[question.key] = name;
+    }
+  } finally {
+    alarm.off();
+    scratch.destroy();
+  }
+  return tuning;
+}
+
+/** The candidates whose kernels compile here. */
+async function compileAll(device: Device, candidates: readonly Candidate[]): Promise<readonly Candidate[]> {
+  const all = candidates.map((candidate) =>
+    device.compile(candidate.choice().kernel).then(
+      () => candidate,
+      () => undefined,
+    ),
+  );
+  return (await Promise.all(all)).filter((candidate) => candidate !== undefined);
+}
+
+/** Undefined where the default does not run, or time is up before all were measured. */
+async function fastest(
+  device: Device,
+  { recorded, candidates, shape }: Question & { readonly shape: TrialShape },
+  usable: readonly Candidate[],
+  scratch: Scratch,
+  { time }: Stopwatch,
+  isUp: () => boolean,
+): Promise<string | undefined> {
+  const [usual] = candidates;
+  if (usable[0] !== usual || usable.length < 2) return undefined;
+  const trials: { readonly name: string; readonly plan: Plan; readonly times: number[]; agrees: boolean }[] = [];
+  let expected: Float32Array | undefined;
+  try {
+    for (const candidate of usable) {
+      if (isUp()) return undefined;
+      const trial = await buildTrial(device, recorded, shape, candidate, scratch).catch(onlyWhileAlive(device));
+      if (!trial) continue;
+      const { plan, result } = trial;
+      const entry = { name: candidate.name, plan, times: [], agrees: false };
+      trials.push(entry);
+      const values = await sample(plan, result);
+      entry.agrees = expected
+        ? agree(expected, values, candidate.tolerance)
+        : candidate === usual && values.every(Number.isFinite);
+      expected ??= values;
+    }
+    const agreeing = trials.filter(({ agrees }) => agrees);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const { name, plan, times } of agreeing) {
+        if (isUp()) return undefined;
+        times.push(await time(plan, name));
+      }
+    }
+    const [first, ...others] = agreeing.map(({ name, times }) => ({ name, milliseconds: median(times) }));
+    if (first?.name !== usual.name) return undefined;
+    const limit = CLEARLY * first.milliseconds;
+    const quick = others.filter(({ milliseconds }) => milliseconds < limit);
+    return quick.reduce((best, other) => (other.milliseconds < best.milliseconds ? other : best), quick[0] ?? first)
+      .name;
+  } finally {
+    for (const { plan } of trials) plan.destroy();
+  }
+}
+
+/** Numbers at the start and at the end of a result. */
+async function sample(plan: Plan, result: Tensor): Promise<Float32Array> {
+  const count = Math.min(COMPARED, result.size);
+  const ends = await Promise.all([plan.read(result, 0, count), plan.read(result, result.size - count, count)]);
+  return Float32Array.from({ length: 2 * count }, (_, i) => ends[i < count ? 0 : 1][i % count]!);
+}
+
+function agree(expected: Float32Array, got: Float32Array, tolerance: number): boolean {
+  const largest = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+  return expected.every((v, i) => Math.abs(v - got[i]!) <= tolerance * largest);
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** For a `catch`: goes on with nothing after an error of ours on a device that still works. */
+function onlyWhileAlive(device: Device): (error: unknown) => undefined {
+  return (error) => {
+    device.check();
+    if (!(error instanceof HysparkError)) throw error;
+  };
+}
+
+/** For what takes its own time, such as a driver's compiler. */
+function alarmIn(milliseconds: number): { readonly rings: Promise<undefined>; off(): void } {
+  let off = () => {};
+  const rings = new Promise<undefined>((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    off = () => clearTimeout(timer);
+  });
+  return { rings, off };
+}
+
+/** A timed row of launches takes at least this long: browsers make timestamps a tenth of a millisecond coarse. */
+const ROW_MILLISECONDS = 3;
+const MOST_IN_A_ROW = 256;
+
+function gpuStopwatch(): Stopwatch {
+  const counts = new WeakMap<Plan, number>();
+  return {
+    now: () => performance.now(),
+    async time(plan) {
+      let count = counts.get(plan) ?? 1;
+      let total = await plan.time(count);
+      while (total < ROW_MILLISECONDS && count < MOST_IN_A_ROW) {
+        const wanted = Math.ceil((count * ROW_MILLISECONDS) / Math.max(total, 0.01));
+        count = Math.min(MOST_IN_A_ROW, Math.max(2 * count, wanted));
+        total = await plan.time(count);
+      }
+      counts.set(plan, count);
+      return total / count;
+    },
+  };
+}
