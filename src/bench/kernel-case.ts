@@ -9,6 +9,7 @@ import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import { conv3 } from '../ops/conv3.ts';
+import { questionsOf, tune } from '../ops/gemm-tuning.ts';
 import { linear } from '../ops/linear.ts';
 import { Random } from '../random.ts';
 import { defineOp, type Target } from '../tape/op.ts';
@@ -32,6 +33,9 @@ export type KernelCase =
 export type Role = 'forward' | 'input gradient' | 'weight gradient';
 /** A timed row of launches takes at least this long. */
 const TIMED_MILLISECONDS = 3;
+
+/** A benchmark may take its time: every candidate is to be measured. */
+const TUNING_MILLISECONDS = 20_000;
 
 export const ROLES: readonly Role[] = ['forward', 'input gradient', 'weight gradient'];
 
@@ -61,7 +65,7 @@ interface Built {
   readonly variables: Variables;
 }
 
-async function build(device: Device, c: KernelCase, target: Target): Promise<Built> {
+function record(device: Device, c: KernelCase, target: Target) {
   const tape = new Tape(target);
   const variables = new Variables(device.limits.maxStorageBufferBindingSize);
   const isMatmul = c.kind === 'matmul';
@@ -74,6 +78,11 @@ async function build(device: Device, c: KernelCase, target: Target): Promise<Bui
   const dy = tape.input('dy', y.shape);
   const gradients = tape.backward(seed(tape, { y }, dy));
   const [dx, dWeight] = [tape.output(gradients.get(x)!), tape.output(gradients.get(weight)!)];
+  return { tape, variables, grid, table, x, weight, dy, y, dx, dWeight };
+}
+
+async function build(device: Device, c: KernelCase, target: Target): Promise<Built> {
+  const { tape, variables, grid, table, x, weight, dy, y, dx, dWeight } = record(device, c, target);
   await variables.allocate(device, false);
   const plan = await compile(device, tape, variables);
   writeBrickTable(plan, table, brickTableData(grid, allVisible(1, grid.cells)));
@@ -161,6 +170,13 @@ async function times(plan: Plan, count: number): Promise<Record<Role, number>> {
     else if (dispatch.kernel.id.startsWith('weight-gradient')) result['weight gradient'] += nanoseconds / 1e6;
   }
   return result;
+}
+
+/** This device with the case's kernels chosen by measuring; undefined where its class leaves no choice. */
+export async function tunedFor(device: Device, c: KernelCase): Promise<Target | undefined> {
+  const questions = questionsOf(device.report, [record(device, c, device.report).tape]);
+  if (questions.length === 0) return undefined;
+  return { ...device.report, tuning: await tune(device, questions, { milliseconds: TUNING_MILLISECONDS }) };
 }
 
 /** A case by one target's kernels, its results compared and warm. */

@@ -76,6 +76,7 @@ export interface SmallRun {
   readonly weights?: Blob;
   /** By default one device for all runs of a process. */
   readonly device?: RunHost['device'];
+  readonly tuningCache?: Store;
   readonly onEvent?: (event: RunEvent, run: Run) => void;
 }
 
@@ -99,6 +100,7 @@ export async function smallRun(setup: SmallRun): Promise<RunResult & { readonly 
       store,
       loader,
       device,
+      tuningCache: setup.tuningCache,
       onEvent(event) {
         events.push(event);
         onEvent?.(event, run);

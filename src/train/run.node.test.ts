@@ -1,8 +1,13 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Device } from '../gpu/device.ts';
 import { MemoryStore } from '../store/memory.ts';
+import type { Tuning } from '../tape/op.ts';
+import { likeGpu } from '../testing/device.ts';
 import { anotherDevice, formulaLoader, SMALL_RUN, smallRun, troubles } from '../testing/runs.ts';
+import { resolveConfig } from './config.ts';
 import { readMetrics } from './folder.ts';
+import { Trainer } from './trainer.ts';
+import { chooseKernels } from './tuning.ts';
 
 const LAST = 'checkpoints/000008.safetensors';
 
@@ -14,6 +19,10 @@ beforeAll(async () => {
   const result = await smallRun({ store });
   expect(result).toMatchObject({ phase: 'finished', step: 8, checkpoint: LAST });
   expected = await store.read(LAST);
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 describe('a run', () => {
@@ -105,6 +114,46 @@ describe('a run', () => {
     const plain = await smallRun({ store: new MemoryStore() });
     expect(first.events.some((e) => e.type === 'log' && /Started from the weights/.test(e.line.text))).toBe(true);
     expect(first.loss).not.toBe(plain.loss);
+  });
+});
+
+describe('on a GPU, a run', () => {
+  test('keeps the kernels that it was started with', async () => {
+    const software = await anotherDevice();
+    const device = async () => likeGpu(software);
+    // The tiles take minutes here: what is recorded is for the adapter as it is, and what would have been is noted.
+    const given: (Tuning | undefined)[] = [];
+    const create = Trainer.create;
+    vi.spyOn(Trainer, 'create').mockImplementation((_, config, tuning) => {
+      given.push(tuning);
+      return create.call(Trainer, software, config);
+    });
+    const options = { ...SMALL_RUN, steps: 2, checkpointEvery: 1 };
+    const tuningCache = new MemoryStore();
+    const usual = (await chooseKernels(await device(), resolveConfig(options), tuningCache, undefined, {
+      milliseconds: 0,
+    }))!;
+    // Somebody measured: the first product has another kernel now.
+    const [file] = await tuningCache.list();
+    const [key] = Object.keys(usual) as [string];
+    const cached = text(await tuningCache.read(file!.path)).replace(usual[key]!, 'the quickest');
+    await tuningCache.write(file!.path, new TextEncoder().encode(cached));
+    const tuned = { ...usual, [key]: 'the quickest' };
+
+    const store = new MemoryStore();
+    const once = (event: { type: string }, run: { stop(): void }) => event.type === 'checkpoint' && run.stop();
+    const stopped = await smallRun({ store, options, device, tuningCache, onEvent: once as never });
+    expect(JSON.parse(text(await store.read('config.json'))).tuning).toEqual(tuned);
+    const details = stopped.events.flatMap((event) => (event.type === 'state' && event.detail ? [event.detail] : []));
+    expect(details).not.toContain('Choosing kernels'); // nothing was left to measure
+    // Resumed with an empty cache: whoever asked it would measure.
+    const empty = new MemoryStore();
+    const resumed = await smallRun({ store, resume: true, device, tuningCache: empty });
+    expect([resumed.phase, await empty.list()]).toEqual(['finished', []]);
+    expect(given).toEqual([tuned, tuned]);
+    // Without a cache nothing is measured or kept.
+    await smallRun({ store: new MemoryStore(), options, device });
+    expect(given.at(-1)).toBeUndefined();
   });
 });
 
@@ -216,6 +265,10 @@ describe('when something goes wrong', () => {
     expect(await store.size('checkpoints/000002.safetensors')).toBeGreaterThan(0);
   });
 });
+
+function text(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
 
 /** A short text for long bytes: comparing them element by element would take seconds. */
 function fingerprint(bytes: Uint8Array): string {

@@ -1,0 +1,167 @@
+/** The tuner on a software adapter that is taken for a GPU: the tiles run there too, slowly. Its clock is the tests'. */
+
+import { beforeAll, describe, expect, test } from 'vitest';
+import { BrickGrid } from '../bricks/grid.ts';
+import { allVisible } from '../bricks/mask.ts';
+import { brickTable, brickTableData, NONE } from '../bricks/table.ts';
+import type { Device } from '../gpu/device.ts';
+import type { Target } from '../tape/op.ts';
+import { Tape } from '../tape/tape.ts';
+import { Variables } from '../tape/variables.ts';
+import { testDevice } from '../testing/device.ts';
+import { recordSample } from '../testing/run-cases.ts';
+import { conv3 } from './conv3.ts';
+import { densifyConv3Cases } from './densify-conv3.cases.ts';
+import type { Candidate } from './gemm-choice.ts';
+import { trialShape } from './gemm-trial.ts';
+import { type Question, questionsOf, type Stopwatch, tune } from './gemm-tuning.ts';
+import { linear } from './linear.ts';
+
+const gpu: Target = { class: 'gpu', subgroupSize: 0 };
+
+function linearTape(target: Target = gpu, rows = 64): Tape {
+  const tape = new Tape(target);
+  const weight = new Variables().parameter('weight', [8, 20]);
+  tape.output(linear(tape, { x: tape.input('x', [rows, 8]), weight }, {}));
+  return tape;
+}
+
+/** A clock that stands still, and times by a candidate's name. */
+function stopwatch(times: Record<string, number>): Stopwatch & { readonly asked: string[] } {
+  const asked: string[] = [];
+  return {
+    asked,
+    now: () => 0,
+    async time(_, name) {
+      asked.push(name);
+      return times[name]!;
+    },
+  };
+}
+
+/** Software adapters take seconds to build a pipeline, which the alarm does not wait for. */
+const PATIENT = { milliseconds: 1e6 };
+const [NARROW, TALL, LOW] = ['128x32x16 by 8x4', '256x32x8 by 8x8', '64x32x16 by 8x4'] as const;
+
+describe('the tuner', () => {
+  let device: Device;
+  let question: Question;
+  beforeAll(async () => {
+    device = await testDevice();
+    [question] = questionsOf(gpu, [linearTape()]) as [Question];
+  });
+  const withCandidates = (...candidates: Candidate[]): Question => ({ ...question, candidates });
+  const add = (change: Partial<Candidate>): Candidate => ({ ...question.candidates[0]!, ...change });
+
+  test('asks about each distinct product once, the one with most work first', () => {
+    const tapes = [linearTape(), linearTape(gpu, 640), linearTape()];
+    expect(questionsOf(gpu, tapes).map(({ key }) => key)).toEqual([
+      'product addressing=rows rows=640 inner=8 columns=20 edge=1 unitStride',
+      'product addressing=rows rows=64 inner=8 columns=20 edge=1 unitStride',
+    ]);
+    expect(question.candidates.map(({ name }) => name)).toEqual([NARROW, TALL, LOW]);
+  });
+
+  test('takes the fastest, which tapes then record', async () => {
+    const clock = stopwatch({ [NARROW]: 3, [TALL]: 2, [LOW]: 1 });
+    const tuning = await tune(device, [question], { stopwatch: clock, ...PATIENT });
+    expect(tuning).toEqual({ [question.key]: LOW });
+    expect(clock.asked).toEqual([NARROW, TALL, LOW, NARROW, TALL, LOW, NARROW, TALL, LOW]); // in turns
+    const kernelOf = (tape: Tape) => tape.dispatches[0]!.kernel.id;
+    expect(kernelOf(linearTape({ ...gpu, tuning }))).toContain('down=64,across=32');
+    expect(kernelOf(linearTape())).toContain('down=128,across=32');
+    expect(kernelOf(linearTape({ ...gpu, tuning: { [question.key]: 'of another version' } }))).toContain('down=128');
+    expect(kernelOf(linearTape({ class: 'software', subgroupSize: 0, tuning }))).toMatch(/^product-plain/);
+  });
+
+  test('keeps the default where it is not clearly slower', async () => {
+    const clock = stopwatch({ [NARROW]: 1, [TALL]: 0.98, [LOW]: 1.5 });
+    expect(await tune(device, [question], { stopwatch: clock, ...PATIENT })).toEqual({ [question.key]: NARROW });
+  });
+
+  test('leaves out what computes something else, and what does not compile', async () => {
+    const good = question.candidates[0]!;
+    const { kernel } = good.choice();
+    const wrong = add({ name: 'wrong', choice: (rows) => ({ ...good.choice(rows), uniforms: { inner: 7 } }) });
+    const none = { ...kernel, id: 'not WGSL', wgsl: `${kernel.wgsl} fn` };
+    const broken = add({ name: 'broken', choice: (rows) => ({ ...good.choice(rows), kernel: none }) });
+    const right = add({ name: 'right' });
+    const clock = stopwatch({ [NARROW]: 3, wrong: 1, broken: 1, right: 2 });
+    expect(await tune(device, [withCandidates(good, wrong, broken, right)], { stopwatch: clock, ...PATIENT })).toEqual({
+      [question.key]: 'right',
+    });
+    expect(new Set(clock.asked)).toEqual(new Set([NARROW, 'right']));
+    // A default that does not run leaves nothing to compare with.
+    expect(await tune(device, [withCandidates(broken, right)], { stopwatch: clock, ...PATIENT })).toEqual({
+      [question.key]: 'broken',
+    });
+    device.check();
+  });
+
+  test('stops when its time is up: what it has not got to keeps its default', async () => {
+    let now = 0;
+    const clock: Stopwatch = {
+      now: () => now,
+      async time(_, name) {
+        now += 1e5;
+        return name === LOW ? 1 : 2;
+      },
+    };
+    const questions = questionsOf(gpu, [linearTape(gpu, 640), linearTape()]);
+    const names = async (milliseconds: number) => {
+      now = 0;
+      return Object.values(await tune(device, questions, { stopwatch: clock, milliseconds }));
+    };
+    expect(await names(1e7)).toEqual([LOW, LOW]);
+    expect(await names(1e6)).toEqual([LOW, NARROW]); // nine timings and one
+    expect(await names(5e5)).toEqual([NARROW, NARROW]);
+  });
+
+  test('measures by itself, too', async () => {
+    const tuning = await tune(device, [question], PATIENT);
+    expect([NARROW, TALL, LOW]).toContain(tuning[question.key]);
+  });
+});
+
+describe('a trial', () => {
+  const recordedOf = (build: (tape: Tape, variables: Variables) => void) => {
+    const tape = new Tape(gpu);
+    build(tape, new Variables());
+    return questionsOf(gpu, [tape]).map(({ recorded }) => recorded);
+  };
+
+  test('is cut to some whole bricks of a cube', () => {
+    const grid = new BrickGrid(9, 9, 9);
+    const [recorded] = recordedOf((tape, variables) => {
+      const table = brickTable(tape, 'all', grid, 1, grid.cells);
+      const x = tape.input('x', [grid.cells, 16 ** 3, 8]);
+      conv3(tape, { x, weight: variables.parameter('weight', [27, 8, 40]) }, table);
+    });
+    const { tunable, share, tables } = trialShape(recorded!)!;
+    const bricks = tunable.shape.rows / 16 ** 3;
+    expect(bricks).toBe(27); // 32 MiB would hold 51
+    expect(share).toBe(27 / 729);
+    const cube = new BrickGrid(3, 3, 3);
+    const expected = brickTableData(cube, allVisible(1, 27)).neighbours;
+    expect(tables).toMatchObject({ neighbours: expected, crop: expected, share });
+  });
+
+  test('gathers from present bricks, or for them', async () => {
+    const sample = densifyConv3Cases.samples.find(({ name }) => name === 'wide: 40 to 20')!; // 2 of 8 bricks
+    const questions = questionsOf(gpu, [recordSample(densifyConv3Cases, sample, gpu).tape]);
+    const bricks = questions.map(({ recorded }) => {
+      const { tunable, tables } = trialShape(recorded)!;
+      const gathered = new Set([...tables!.neighbours].filter((slot) => slot !== NONE));
+      return [tunable.form, tables!.neighbours.length / 27, gathered.size, tables!.share];
+    });
+    expect(bricks).toEqual([
+      ['product', 8, 2, 1],
+      ['product', 2, 8, 1],
+      ['weight gradient', 2, 8, 1],
+    ]);
+    const asked = new Set<string>();
+    const clock: Stopwatch = { now: () => 0, time: async (_, name) => asked.add(name).size };
+    await tune(await testDevice(), questions, { stopwatch: clock, ...PATIENT });
+    expect(asked).toEqual(new Set(questions.flatMap(({ candidates }) => candidates.map(({ name }) => name))));
+  });
+});

@@ -1,0 +1,91 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Device } from '../gpu/device.ts';
+import type { Stopwatch } from '../ops/gemm-tuning.ts';
+import { MemoryStore } from '../store/memory.ts';
+import { likeGpu, testDevice } from '../testing/device.ts';
+import { SMALL_RUN } from '../testing/runs.ts';
+import { resolveConfig } from './config.ts';
+import { recordRun } from './network.ts';
+import { chooseKernels } from './tuning.ts';
+
+const config = resolveConfig(SMALL_RUN);
+const write = (store: MemoryStore, path: string, text: string) => store.write(path, new TextEncoder().encode(text));
+
+let device: Device;
+let cache: MemoryStore;
+/** Candidates that were timed, and times that the caller was told of it. */
+let [timed, told] = [0, 0];
+
+beforeEach(async () => {
+  device = likeGpu(await testDevice());
+  cache = new MemoryStore();
+});
+
+/** Times one product's candidates, each quicker than the one before, then is up. */
+async function choose(on = device) {
+  [timed, told] = [0, 0];
+  const stopwatch: Stopwatch = {
+    now: () => (timed >= 3 * 2 ? 1e7 : 0),
+    time: async () => 1 / ++timed,
+  };
+  const tuning = await chooseKernels(on, config, cache, () => told++, { stopwatch, milliseconds: 1e6 });
+  return tuning!;
+}
+
+async function file() {
+  const [only, ...others] = await cache.list('tuning/');
+  expect(others).toEqual([]);
+  return { path: only!.path, ...JSON.parse(new TextDecoder().decode(await cache.read(only!.path))) };
+}
+
+describe('choosing kernels', () => {
+  test('measures once; then the cache knows', async () => {
+    const tuning = await choose();
+    expect([timed, told]).toEqual([6, 1]);
+    const { choices } = await file();
+    expect(Object.keys(tuning).sort()).toEqual(Object.keys(choices).sort());
+    // One product has another kernel than its default, in the tape that a run records.
+    const idsOf = (target: Parameters<typeof recordRun>[1]) =>
+      recordRun(config, target).pass.tape.dispatches.map(({ kernel }) => kernel.id);
+    const [usual, tuned] = [idsOf(device.report), idsOf({ ...device.report, tuning })];
+    expect(tuned.length).toBe(usual.length);
+    expect(tuned).not.toEqual(usual);
+    const again = await choose();
+    expect([again, timed, told]).toEqual([tuning, 0, 0]);
+  });
+
+  test('measures again what was chosen from other kernels', async () => {
+    const tuning = await choose();
+    const { path, ...stored } = await file();
+    const [key] = Object.keys(tuning) as [string]; // the one with most work: measured first
+    const older = { ...stored.choices, [key]: { name: 'of older kernels', version: '00000000' } };
+    await write(cache, path, JSON.stringify({ ...stored, choices: older }));
+    expect(await choose()).toEqual(tuning);
+    expect([timed, told]).toEqual([6, 1]);
+    expect((await file()).choices).toEqual(stored.choices);
+  });
+
+  test.each([
+    ['damaged', () => '{"format": 1, '],
+    ["another adapter's", (text: string) => text.replace('"adapter": "', '"adapter": "not ')],
+    ['of another form', (text: string) => text.replace(/"name": "[^"]*"/, '"name": 3')],
+  ])('a file that is %s is written anew', async (_, spoil) => {
+    const tuning = await choose();
+    const { path, ...stored } = await file();
+    await write(cache, path, spoil(JSON.stringify(stored, null, 1)));
+    expect(await choose()).toEqual(tuning);
+    expect(told).toBe(1);
+    const { path: samePath, ...rewritten } = await file();
+    expect([samePath, rewritten]).toEqual([path, stored]);
+  });
+
+  test('leaves software adapters to their table', async () => {
+    for (const report of [
+      { ...device.report, class: 'software' },
+      { ...device.report, class: 'software-subgroups', subgroupSize: 8 },
+    ] as const) {
+      expect(await choose({ ...device, report } as Device)).toBeUndefined();
+    }
+    expect([timed, told, await cache.list()]).toEqual([0, 0, []]);
+  });
+});
