@@ -101,8 +101,28 @@ function addConstant(threadColumns: number): string {
     workgroupBarrier();`;
 }
 
+const readA = `
+fn readA(source: u32, k: u32) -> f32 {
+  let gone = source == ${NO_ROW} || k >= u.inner;
+  return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
+}`;
+
+/** WGSL `readA(source, k)` and `readB(tap, k, n)`: elements of a product's factors, zero outside of them. */
+export const factorReads = `${readA}
+fn readB(tap: u32, k: u32, n: u32) -> f32 {
+  let gone = k >= u.inner || n >= u.columns;
+  return select(weight[select(weightAt(tap, k, n), 0u, gone)], 0.0, gone);
+}`;
+
+/** WGSL `readA(source, k)` and `readD(m, end, n, tap)`: elements of a weight gradient's factors, zero outside of them and from row `end` on. */
+export const gradientReads = `${readA}
+fn readD(m: u32, end: u32, n: u32, tap: u32) -> f32 {
+  let gone = m >= end || n >= u.columns;
+  return select(d[select(rowOfD(m, tap) * u.columns + n, 0u, gone)], 0.0, gone);
+}`;
+
 /** WGSL `presentTaps(m0, local)`: a bit for each tap that is present for some row of the tile; the same in the whole workgroup. */
-function presentTaps(down: number, threads: number): string {
+export function presentTaps(down: number, threads: number): string {
   return `
 var<workgroup> someTaps: atomic<u32>;
 var<workgroup> allTaps: u32;
@@ -130,14 +150,7 @@ export function tileProductKernel(variant: ProductVariant, tile: WorkgroupTile, 
   const code = `${productLibrary(variant)}
 ${declarations}
 var<workgroup> sources: array<u32, ${down}>;
-fn readA(source: u32, k: u32) -> f32 {
-  let gone = source == ${NO_ROW} || k >= u.inner;
-  return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
-}
-fn readB(tap: u32, k: u32, n: u32) -> f32 {
-  let gone = k >= u.inner || n >= u.columns;
-  return select(weight[select(weightAt(tap, k, n), 0u, gone)], 0.0, gone);
-}
+${factorReads}
 ${
   variant.constant
     ? `fn readOne(tap: u32, n: u32) -> f32 {
@@ -207,14 +220,7 @@ export function tileWeightGradientKernel(variant: WeightGradientVariant, tile: W
   const code = `${weightGradientLibrary(variant)}
 ${declarations}
 var<workgroup> sources: array<u32, ${depth}>;
-fn readA(source: u32, k: u32) -> f32 {
-  let gone = source == ${NO_ROW} || k >= u.inner;
-  return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
-}
-fn readD(m: u32, end: u32, n: u32, tap: u32) -> f32 {
-  let gone = m >= end || n >= u.columns;
-  return select(d[select(rowOfD(m, tap) * u.columns + n, 0u, gone)], 0.0, gone);
-}
+${gradientReads}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let n0 = group.x * ${across}u;

@@ -41,6 +41,8 @@ export interface KernelDescription<V extends object = object> {
   readonly subgroups?: boolean;
   /** Its subgroup operations stand in control flow that the compiler cannot see to be the same for a whole subgroup. */
   readonly divergent?: boolean;
+  /** Further extensions to enable and diagnostics to set. */
+  readonly directives?: readonly string[];
   /** Functions and the entry point `main`. Uniforms are read as `u.name`. */
   readonly code: string;
 }
@@ -56,6 +58,7 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
     uniforms = {},
     subgroups = false,
     divergent = false,
+    directives: further = [],
     code,
   } = description;
   const bindings: Binding[] = [
@@ -74,7 +77,8 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
       `@group(0) @binding(${bindings.length}) var<uniform> u: Uniforms;`,
     );
   }
-  const directives = `${subgroups ? 'enable subgroups;\n' : ''}${divergent ? 'diagnostic(off, subgroup_uniformity);\n' : ''}`;
+  const enabled = subgroups ? ['enable subgroups;', ...further] : further;
+  const directives = [...enabled, ...(divergent ? ['diagnostic(off, subgroup_uniformity);'] : [])];
   const suffix = variant
     ? Object.entries(variant)
         .map(([k, v]) => `${k}=${v}`)
@@ -85,7 +89,7 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
     bindings,
     uniforms,
     subgroups,
-    wgsl: `${directives}${declarations.join('\n')}\n${code}`,
+    wgsl: `${[...directives, ...declarations].join('\n')}\n${code}`,
   };
 }
 

@@ -1,5 +1,7 @@
 /** What an adapter is: its name, its class for choosing kernels, the limits and features that we ask of it. */
 
+import type { SubgroupMatrix } from '../../shaders/gemm/matrix.wgsl.ts';
+
 /** Kernels are chosen by this class (`ops/gemm-table.ts`), never by a vendor's name in an op. */
 export type AdapterClass =
   | 'gpu' // a real GPU: workgroup memory is fast, thousands of threads
@@ -15,6 +17,8 @@ export interface AdapterReport {
   /** Lanes of a subgroup, 0 where the device has no subgroups or the number varies. */
   readonly subgroupSize: number;
   readonly features: readonly string[];
+  /** Shapes that its matrix units multiply into f32, where they were asked for (`OpenOptions.experimental`). */
+  readonly matrices: readonly SubgroupMatrix[];
   readonly limits: Readonly<Record<RequestedLimit, number>>;
 }
 
@@ -34,17 +38,30 @@ export type RequestedLimit = (typeof REQUESTED_LIMITS)[number];
 
 /** Asked for when the adapter has them; nothing depends on them being there. */
 export const WANTED_FEATURES = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
+const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix';
+
+/** What is no standard yet and is asked for only by name. */
+export interface Experimental {
+  /**
+   * Multiply by the GPU's matrix units where the browser offers them (Chrome with `--enable-unsafe-webgpu`, Node), for products on which
+   * they are measured to be faster. Where the units read f16, factors of the forward pass are rounded to it.
+   */
+  readonly subgroupMatrix?: boolean;
+}
 
 export function runtimeName(): AdapterReport['runtime'] {
   if ('Deno' in globalThis) return 'deno';
   return typeof process !== 'undefined' && process.versions?.node ? 'node' : 'browser';
 }
 
-export function describeAdapter(adapter: GPUAdapter): AdapterReport {
+export function describeAdapter(adapter: GPUAdapter, experimental: Experimental = {}): AdapterReport {
   const info = adapter.info;
   const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
   const software = info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software|basic render/.test(text);
-  const features = WANTED_FEATURES.filter((f) => adapter.features.has(f));
+  const features: string[] = WANTED_FEATURES.filter((f) => adapter.features.has(f));
+  const hasMatrices =
+    experimental.subgroupMatrix && features.includes('subgroups') && adapter.features.has(MATRIX_FEATURE);
+  if (hasMatrices) features.push(MATRIX_FEATURE);
   const subgroups = features.includes('subgroups');
   const fixedSize = info.subgroupMinSize === info.subgroupMaxSize ? (info.subgroupMinSize ?? 0) : 0;
   return {
@@ -56,9 +73,29 @@ export function describeAdapter(adapter: GPUAdapter): AdapterReport {
     class: !software ? 'gpu' : subgroups && fixedSize > 1 ? 'software-subgroups' : 'software',
     subgroupSize: subgroups ? fixedSize : 0,
     features,
+    matrices: hasMatrices ? subgroupMatrices(adapter, features) : [],
     limits: Object.fromEntries(REQUESTED_LIMITS.map((name) => [name, adapter.limits[name]])) as Record<
       RequestedLimit,
       number
     >,
   };
+}
+
+/** As Chromium's proposal has it; absent from WebGPU's types. */
+interface MatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+function subgroupMatrices(adapter: GPUAdapter, features: readonly string[]): SubgroupMatrix[] {
+  const { subgroupMatrixConfigs = [], subgroupMaxSize: lanes } = adapter.info as GPUAdapterInfo & {
+    subgroupMatrixConfigs?: Iterable<MatrixConfig>;
+  };
+  return [...subgroupMatrixConfigs].flatMap(({ componentType: input, resultComponentType, M, N, K }) => {
+    const known = input === 'f32' || (input === 'f16' && features.includes('shader-f16'));
+    return known && resultComponentType === 'f32' ? [{ input, M, N, K, lanes }] : [];
+  });
 }

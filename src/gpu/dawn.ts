@@ -34,8 +34,16 @@ export async function openDawn(adapter: string | undefined, toggles: readonly st
     });
   }
   Object.assign(globalThis, dawn.globals);
-  instance = dawn.create(['enable-dawn-features=allow_unsafe_apis', ...toggles]);
+  instance = dawn.create(merged([`${ENABLE}allow_unsafe_apis`, ...toggles]));
   return instance;
+}
+
+const ENABLE = 'enable-dawn-features=';
+
+/** Dawn takes one list of features to enable. */
+function merged(options: readonly string[]): string[] {
+  const features = options.filter((option) => option.startsWith(ENABLE)).map((option) => option.slice(ENABLE.length));
+  return [...options.filter((option) => !option.startsWith(ENABLE)), ENABLE + features.join(',')];
 }
 
 const neverNotified = typeof SharedArrayBuffer === 'undefined' ? undefined : new Int32Array(new SharedArrayBuffer(4));

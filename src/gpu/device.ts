@@ -2,7 +2,7 @@
 
 import type { Kernel } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
-import { type AdapterReport, describeAdapter, REQUESTED_LIMITS, runtimeName } from './adapter.ts';
+import { type AdapterReport, describeAdapter, type Experimental, REQUESTED_LIMITS, runtimeName } from './adapter.ts';
 
 export interface OpenOptions {
   /** Node only: `lavapipe` or `swiftshader` instead of the system's first adapter. */
@@ -10,6 +10,7 @@ export interface OpenOptions {
   readonly powerPreference?: GPUPowerPreference;
   /** Node only: further Dawn options, e.g. `enable-dawn-features=vulkan_enable_f16_on_nvidia`. */
   readonly dawnOptions?: readonly string[];
+  readonly experimental?: Experimental;
 }
 
 /** How many objects of each kind this device has created; a replayed step must add none but submissions. */
@@ -33,7 +34,7 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const adapter = await gpu?.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
   if (!adapter)
     throw new HysparkError('no-adapter', { doing: 'Looking for a GPU', got: 'none', advice: ADVICE[runtimeName()] });
-  const report = describeAdapter(adapter);
+  const report = describeAdapter(adapter, options.experimental);
   const requiredLimits = Object.fromEntries(REQUESTED_LIMITS.map((name) => [name, report.limits[name]]));
   const device = await adapter.requestDevice({
     label: 'hyspark',
@@ -54,7 +55,9 @@ async function findGpu(options: OpenOptions): Promise<GPU | undefined> {
   const native = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
   if (native || runtimeName() !== 'node') return native;
   const { openDawn } = await import('./dawn.ts');
-  return openDawn(options.adapter, options.dawnOptions);
+  // NVIDIA's matrix units read f16, which Dawn offers on NVIDIA's driver for Vulkan only by this name.
+  const f16 = options.experimental?.subgroupMatrix ? ['enable-dawn-features=vulkan_enable_f16_on_nvidia'] : [];
+  return openDawn(options.adapter, [...(options.dawnOptions ?? []), ...f16]);
 }
 
 export class Device {

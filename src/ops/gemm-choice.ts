@@ -1,6 +1,6 @@
 /** What a choice of a micro-kernel is, and how a tuned one is named. */
 
-import type { Tunable } from '../../shaders/gemm/family.ts';
+import type { Tunable, WeightGradientShape } from '../../shaders/gemm/family.ts';
 import type { Kernel } from '../../shaders/lib/kernel.ts';
 import type { Target, Workgroups } from '../tape/op.ts';
 
@@ -53,4 +53,20 @@ export function chosen<C extends Choice>(
 /** Partial sums may take at most 32 MiB: the price of determinism is kept small against activations. */
 export function mostSplits(weights: number): number {
   return Math.max(1, Math.floor((32 * 1024 * 1024) / (weights * 4)));
+}
+
+/** Workgroups to cut a weight gradient's rows for: enough to fill a large GPU a few times over. */
+export const USUAL_WORKGROUPS = 1024;
+
+/** Cuts the rows of a weight gradient so that blocks of its result, down × across, make about so many workgroups. */
+export function splitRows(
+  { down, across, depth }: { readonly down: number; readonly across: number; readonly depth: number },
+  workgroups: number,
+  { rows, inner, columns, taps }: WeightGradientShape,
+): Omit<SplitChoice, 'kernel' | 'uniforms'> {
+  const [x, y] = [Math.ceil(columns / across), Math.ceil(inner / down) * taps];
+  const wanted = Math.min(Math.ceil(workgroups / (x * y)), Math.ceil(rows / 256), mostSplits(taps * inner * columns));
+  const rowsPerSplit = Math.ceil(rows / wanted / depth) * depth;
+  const splits = Math.ceil(rows / rowsPerSplit);
+  return { workgroups: [x, y, splits], splits, rowsPerSplit };
 }

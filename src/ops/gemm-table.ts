@@ -29,7 +29,7 @@ export function chooseWeightGradient(
   if (target.class === 'software-subgroups') return stripWeightGradient(target.subgroupSize, variant, shape);
   if (target.class !== 'gpu') return plainWeightGradient(alone(variant), shape);
   const key = () => keyOf({ form: 'weight gradient', variant, shape });
-  return chosen(target, key, tileWeightGradients(alone(variant), shape));
+  return chosen(target, key, tileWeightGradients(target, alone(variant), shape));
 }
 
 /** Kernels that do not sum d as well. */
@@ -41,7 +41,7 @@ function alone(variant: WeightGradientVariant): WeightGradientVariant {
 export function candidatesOf(target: Target, tunable: Tunable): readonly Candidate<Choice | SplitChoice>[] {
   if (target.class !== 'gpu') return [];
   const { form, variant, shape } = tunable;
-  return form === 'product' ? tileProducts(target, variant, shape) : tileWeightGradients(alone(variant), shape);
+  return form === 'product' ? tileProducts(target, variant, shape) : tileWeightGradients(target, alone(variant), shape);
 }
 
 function plainProduct(variant: ProductVariant, { rows, inner, columns, unitStride }: ProductShape): Choice {

@@ -12,7 +12,15 @@ import type {
 import { tileProductKernel, tileWeightGradientKernel, type WorkgroupTile } from '../../shaders/gemm/tile.wgsl.ts';
 import { PHASES } from '../../shaders/lib/rows.ts';
 import { foldWorkgroups, type Target } from '../tape/op.ts';
-import { type Candidate, type Choice, mostSplits, REORDERED, type SplitChoice } from './gemm-choice.ts';
+import {
+  type Candidate,
+  type Choice,
+  REORDERED,
+  type SplitChoice,
+  splitRows,
+  USUAL_WORKGROUPS,
+} from './gemm-choice.ts';
+import { matrixProducts, matrixWeightGradients } from './gemm-matrices.ts';
 
 /** For more than 32 columns. The first two are defaults: 8 × 8 results a thread, 128 and 96 threads. */
 const WIDE: WorkgroupTile = { down: 128, across: 64, depth: 16, threadColumns: 8 };
@@ -44,12 +52,9 @@ function tilesFor(columns: number): readonly WorkgroupTile[] {
   return [usual, ...tiles.filter((tile) => tile !== usual && padded(tile) <= most)].slice(0, MOST);
 }
 
-export function tileProducts(
-  _target: Target,
-  variant: ProductVariant,
-  { rows, columns, unitStride }: ProductShape,
-): readonly Candidate[] {
-  return tilesFor(columns).map((tile) => ({
+export function tileProducts({ matrices }: Target, variant: ProductVariant, shape: ProductShape): readonly Candidate[] {
+  const { rows, columns, unitStride } = shape;
+  const tiles = tilesFor(columns).map((tile) => ({
     name: nameOf(tile),
     tolerance: REORDERED,
     choice(some = rows): Choice {
@@ -58,6 +63,7 @@ export function tileProducts(
       return { kernel: tileProductKernel(variant, tile, unitStride), uniforms: {}, workgroups };
     },
   }));
+  return [...tiles, ...matrixProducts(matrices, variant, shape)];
 }
 
 /** Blocks of the weight gradient, whose rows are input channels: 64, 128 and 32 threads, then 64 for oblong ones. */
@@ -67,12 +73,12 @@ const SMALL: WorkgroupTile = { down: 32, across: 32, depth: 16, threadColumns: 4
 const UPRIGHT: WorkgroupTile = { down: 64, across: 32, depth: 16, threadColumns: 4 };
 const FLAT: WorkgroupTile = { down: 32, across: 64, depth: 16, threadColumns: 4 };
 
-/** Workgroups to cut the rows for: enough to fill a large GPU a few times over; fewer leave less to add up, more hide more latency. */
-const USUAL_WORKGROUPS = 1024;
+/** Fewer leave less to add up, more hide more latency. */
 const FEW_WORKGROUPS = 256;
 const MANY_WORKGROUPS = 4096;
 
 export function tileWeightGradients(
+  { matrices }: Target,
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): readonly Candidate<SplitChoice>[] {
@@ -87,7 +93,7 @@ export function tileWeightGradients(
     [usual, FEW_WORKGROUPS],
   ];
   const splits = new Set<string>();
-  return ways.flatMap(([tile, workgroups]) => {
+  const tiles = ways.flatMap(([tile, workgroups]) => {
     const cut = (rows: number) => splitRows(tile, workgroups, { ...shape, rows });
     const name = `${nameOf(tile)}, ${workgroups} workgroups`;
     const same = `${nameOf(tile)} ${cut(shape.rows).splits}`;
@@ -100,16 +106,5 @@ export function tileWeightGradients(
     });
     return [{ name, tolerance: REORDERED, choice }];
   });
-}
-
-function splitRows(
-  { down, across, depth }: WorkgroupTile,
-  workgroups: number,
-  { rows, inner, columns, taps }: WeightGradientShape,
-): Omit<SplitChoice, 'kernel' | 'uniforms'> {
-  const [x, y] = [Math.ceil(columns / across), Math.ceil(inner / down) * taps];
-  const wanted = Math.min(Math.ceil(workgroups / (x * y)), Math.ceil(rows / 256), mostSplits(taps * inner * columns));
-  const rowsPerSplit = Math.ceil(rows / wanted / depth) * depth;
-  const splits = Math.ceil(rows / rowsPerSplit);
-  return { workgroups: [x, y, splits], splits, rowsPerSplit };
+  return [...tiles, ...matrixWeightGradients(matrices, variant, shape)];
 }

@@ -22,7 +22,7 @@ const gpu: Target = { class: 'gpu', subgroupSize: 0 };
 function linearTape(target: Target = gpu, rows = 64): Tape {
   const tape = new Tape(target);
   const weight = new Variables().parameter('weight', [8, 20]);
-  tape.output(linear(tape, { x: tape.input('x', [rows, 8]), weight }, {}));
+  tape.output(linear(tape, { x: tape.input('x', [rows, 8]), weight }, undefined));
   return tape;
 }
 

@@ -39,7 +39,7 @@ export const linearCases = defineCases<undefined>({
     sample('multiples of four', [2, 16], 8, 12, { bias: true }),
     sample('columns just past a tile', [33], 17, 33, { bias: true, residual: true }),
     sample('many rows', [700], 24, 20, { bias: true }),
-    sample('wide and odd', [150], 45, 109, { bias: true }),
+    sample('wide and odd', [150], 77, 109, { bias: true }),
     sample('narrower', [70], 40, 21),
     sample('wide, and residual', [40], 64, 36, { bias: true, residual: true }),
   ],

@@ -1,6 +1,7 @@
 /** How an operation is written: shape rule, forward and backward side by side, each recording kernel dispatches. */
 
 import type { Tunable } from '../../shaders/gemm/family.ts';
+import type { SubgroupMatrix } from '../../shaders/gemm/matrix.wgsl.ts';
 import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
@@ -16,6 +17,8 @@ export interface Target {
   readonly subgroupSize: number;
   /** What was measured to be fastest on this adapter; what is not in it has the table's default. */
   readonly tuning?: Tuning;
+  /** Shapes of matrices that the adapter multiplies in hardware; empty unless they were asked for. */
+  readonly matrices?: readonly SubgroupMatrix[];
 }
 
 /** Names of chosen kernels by what they do (`keyOf` in `ops/gemm-choice.ts`): plain data, kept with a run. */

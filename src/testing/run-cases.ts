@@ -47,6 +47,7 @@ export async function runSample<A>(
   cases: OpCases<A>,
   sample: Sample<A>,
   target: Target = device.report,
+  tolerance = cases.tolerance ?? USUAL,
 ): Promise<void> {
   const variables = new Variables(device.limits.maxStorageBufferBindingSize);
   const { tape, tensors, write, y, dy, gradients } = recordSample(cases, sample, target, variables);
@@ -75,7 +76,6 @@ export async function runSample<A>(
     const first = await run();
     const second = await run();
     const expected = cases.forward(values, sample.attributes, sample);
-    const tolerance = cases.tolerance ?? USUAL;
     compare('y', first.y!, expected.y, tolerance.forward);
     for (const [name, state] of Object.entries(expected.states ?? {})) {
       compare(`state ${name}`, first[`state ${name}`]!, state, tolerance.forward);

@@ -79,6 +79,18 @@ describe('choosing kernels', () => {
     expect([samePath, rewritten]).toEqual([path, stored]);
   });
 
+  test('does not measure twice what did not survive it', async () => {
+    const stopwatch: Stopwatch = { now: () => 0, time: () => Promise.reject(new Error('the driver is gone')) };
+    const failing = chooseKernels(device, config, cache, undefined, { stopwatch, milliseconds: 1e6 });
+    await expect(failing).rejects.toThrow('the driver is gone');
+    const tuning = await choose();
+    expect([timed, told]).toEqual([0, 0]);
+    const { pass } = recordRun(config, { ...device.report, tuning });
+    const usual = recordRun(config, device.report).pass;
+    const idsOf = ({ tape }: typeof pass) => tape.dispatches.map(({ kernel }) => kernel.id);
+    expect(idsOf(pass)).toEqual(idsOf(usual));
+  });
+
   test('leaves software adapters to their table', async () => {
     for (const report of [
       { ...device.report, class: 'software' },

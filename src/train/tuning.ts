@@ -41,11 +41,17 @@ export async function chooseKernels(
   const versions = new Map(questions.map((question) => [question.key, versionOf(question)]));
   const known = ({ key }: Question) => stored[key]?.version === versions.get(key);
   const missing = questions.filter((question) => !known(question));
-  if (missing.length > 0) onMeasure();
-  const measured = missing.length > 0 ? await tune(device, missing, options) : {};
   const choices = { ...stored };
-  for (const [key, name] of Object.entries(measured)) choices[key] = { name, version: versions.get(key)! };
-  if (missing.length > 0) await writeChoices(cache, path, device.report, choices);
+  const keep = (names: Tuning) => {
+    for (const [key, name] of Object.entries(names)) choices[key] = { name, version: versions.get(key)! };
+    return writeChoices(cache, path, device.report, choices);
+  };
+  if (missing.length > 0) {
+    onMeasure();
+    // The defaults first: a candidate that costs the device, or the process, is not tried twice.
+    await keep(Object.fromEntries(missing.map(({ key, candidates }) => [key, candidates[0]!.name])));
+    await keep(await tune(device, missing, options));
+  }
   return Object.fromEntries(questions.map(({ key }) => [key, choices[key]!.name]));
 }
 

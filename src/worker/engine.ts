@@ -220,10 +220,10 @@ export class Engine implements EngineService {
 
   /** A device that works: the one in use, or a new one after it was lost. */
   async device(): Promise<Device> {
-    const { adapter, powerPreference } = this.options;
+    const { adapter, powerPreference, experimental } = this.options;
     const before = await this.opening?.catch(() => undefined);
     if (before && !isLost(before)) return before;
-    this.opening = openDevice({ adapter, powerPreference });
+    this.opening = openDevice({ adapter, powerPreference, experimental });
     return this.opening;
   }
 

@@ -1,7 +1,7 @@
 /** What the engine does for whoever holds it, as types: called directly, or from a page through Comlink. */
 
 import type { FoundFile } from '../data/source.ts';
-import type { AdapterReport } from '../gpu/adapter.ts';
+import type { AdapterReport, Experimental } from '../gpu/adapter.ts';
 import type {
   PlanReport,
   Preview,
@@ -15,7 +15,7 @@ import type {
 } from '../train/types.ts';
 
 export type * from '../train/types.ts';
-export type { AdapterReport, FoundFile };
+export type { AdapterReport, Experimental, FoundFile };
 
 export interface EngineOptions {
   /** Node only: `lavapipe` or `swiftshader`; by default the system's first adapter. */
@@ -28,6 +28,7 @@ export interface EngineOptions {
    * their kernels when they are resumed; two runs of one seed have equal bits if they have equal kernels.
    */
   readonly tune?: boolean;
+  readonly experimental?: Experimental;
 }
 
 export interface StartRequest {

@@ -13,13 +13,15 @@ export interface EngineFlags {
   readonly adapter?: string;
   readonly cache?: string;
   readonly tune?: boolean;
+  readonly subgroupMatrix?: boolean;
 }
 
 export function addEngineOptions(command: Command): Command {
   return command
     .option('--adapter <name>', 'lavapipe or swiftshader instead of the first adapter', process.env.HYSPARK_ADAPTER)
     .option('--cache <dir>', 'folder for prepared scans', cacheFolder())
-    .option('--no-tune', 'take the usual kernels on a GPU instead of measuring a few for two seconds');
+    .option('--no-tune', 'take the usual kernels on a GPU instead of measuring a few for two seconds')
+    .option('--subgroup-matrix', "experimental: let the GPU's matrix units compute what they are faster at");
 }
 
 /** Reads an option that is a number. */
@@ -33,7 +35,8 @@ export function aNumber(text: string): number {
 export async function withEngine<T>(folder: string, flags: EngineFlags, work: (engine: Engine) => Promise<T>) {
   const engine = createEngine({ runs: folder, cache: flags.cache });
   try {
-    await engine.open({ adapter: flags.adapter || undefined, tune: flags.tune });
+    const { adapter, tune, subgroupMatrix } = flags;
+    await engine.open({ adapter: adapter || undefined, tune, experimental: { subgroupMatrix } });
     return await work(engine);
   } finally {
     await engine.dispose();

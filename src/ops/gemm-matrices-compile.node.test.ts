@@ -1,0 +1,90 @@
+/**
+ * Every kernel of subgroup matrices is WGSL without a diagnostic. Dawn's null backend compiles for any adapter and runs nothing; a process
+ * has one Dawn, so this file has that one to itself.
+ */
+
+import { expect, test } from 'vitest';
+import type { ProductVariant } from '../../shaders/gemm/family.ts';
+import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
+import { openDevice } from '../gpu/device.ts';
+import type { Candidate } from './gemm-choice.ts';
+import { matrixProducts, matrixWeightGradients } from './gemm-matrices.ts';
+
+/** Of Apple, NVIDIA and Intel. */
+const SHAPES = [
+  { input: 'f32', M: 8, N: 8, K: 8 },
+  { input: 'f16', M: 16, N: 16, K: 16 },
+  { input: 'f16', M: 16, N: 8, K: 8 },
+  { input: 'f16', M: 8, N: 16, K: 16 },
+] as const;
+
+const PLAIN: ProductVariant = {
+  addressing: 'rows',
+  gelu: false,
+  slope: false,
+  bias: false,
+  borders: false,
+  skip: false,
+  residual: false,
+  scatter: false,
+  constant: false,
+};
+const VARIANTS: readonly ProductVariant[] = [
+  PLAIN,
+  { ...PLAIN, bias: true, gelu: true, residual: true },
+  { ...PLAIN, bias: true, scatter: true },
+  { ...PLAIN, slope: true },
+  { ...PLAIN, addressing: 'neighbours', bias: true },
+  { ...PLAIN, addressing: 'neighbours', bias: true, borders: true, skip: true },
+];
+
+const COLUMNS = [8, 24, 40, 64, 96];
+
+/** 4 · 32 threads are a multiple of what the null backend calls its largest subgroup, 2 · 32 are not: it is told of smaller ones. */
+const lanesFor = (subgroups: number) => 128 / subgroups;
+
+test('compiles', async () => {
+  const device = await openDevice({ dawnOptions: ['backend=null'], experimental: { subgroupMatrix: true } });
+  expect(device.report.features).toContain('chromium-experimental-subgroup-matrix');
+  const compiled = new Set<string>();
+  const compile = async (candidates: readonly Candidate[]) => {
+    for (const candidate of candidates) {
+      const { kernel } = candidate.choice();
+      await device.compile(kernel);
+      compiled.add(kernel.id);
+    }
+  };
+  for (const shape of SHAPES) {
+    for (const columns of COLUMNS) {
+      for (const variant of VARIANTS) {
+        for (const unitStride of [true, false]) {
+          const product = { rows: 100, inner: 20, columns, edge: 1, unitStride };
+          await compile(matrixProducts([{ ...shape, lanes: lanesFor(4) }], variant, product));
+        }
+      }
+      for (const addressing of Object.keys(TAPS) as Addressing[]) {
+        for (const [inner, subgroupsDown] of [
+          [20, 1],
+          [50, 2],
+        ] as const) {
+          const gradient = { rows: 1000, inner, columns, edge: 1, taps: TAPS[addressing] };
+          const subgroups = subgroupsDown * (columns > 48 ? 2 : 1);
+          await compile(
+            matrixWeightGradients([{ ...shape, lanes: lanesFor(subgroups) }], { addressing, bias: false }, gradient),
+          );
+        }
+      }
+    }
+  }
+  // Both orders of weights with f32; with each of f16 the forward pass's, which has no slope.
+  const products = 2 * VARIANTS.length + 3 * (VARIANTS.length - 1);
+  const gradients = Object.keys(TAPS).length * 2; // f32
+  expect(compiled.size).toBe(COLUMNS.length * (products + gradients));
+  const { kernel } = matrixWeightGradients(
+    [{ ...SHAPES[0], lanes: lanesFor(1) }],
+    { addressing: 'rows', bias: false },
+    { rows: 1, inner: 1, columns: 1, edge: 1, taps: 1 },
+  )[0]!.choice();
+  const broken = { ...kernel, id: 'broken', wgsl: kernel.wgsl.replace('row_major', 'no_major') };
+  await expect(device.compile(broken)).rejects.toThrow(/Compiling kernel broken.*subgroupMatrixLoad/);
+});
