@@ -23,8 +23,6 @@ export interface Recorded extends Dispatch {
   readonly launch: Dispatch['launch'] & { readonly tunable: Tunable };
 }
 
-/** Work of one trial launch: fills a large GPU, and takes a small one some hundredths of a second. */
-const MOST_FLOPS = 8e9;
 /** Of each tensor of a trial. */
 const MOST_BYTES = 32 * 1024 * 1024;
 /** Tensors whose size goes with the rows. Others, weights and biases, keep theirs. */
@@ -40,8 +38,11 @@ export interface TrialShape {
   readonly tables?: { readonly neighbours: Uint32Array; readonly crop: Uint32Array; readonly share: number };
 }
 
-/** Undefined where a binding is none that a trial knows how to fill. */
-export function trialShape({ kernel, tensors, launch }: Recorded): TrialShape | undefined {
+/**
+ * Undefined where a binding is none that a trial knows how to fill.
+ * @param mostFlops of the trial's launch, unless a single brick has more
+ */
+export function trialShape({ kernel, tensors, launch }: Recorded, mostFlops: number): TrialShape | undefined {
   const { tunable } = launch;
   const { rows, edge } = tunable.shape;
   const known = kernel.bindings.every(({ name, type }) =>
@@ -52,7 +53,7 @@ export function trialShape({ kernel, tensors, launch }: Recorded): TrialShape | 
   const bytesOfRow = Math.max(
     ...tensors.filter((_, i) => OF_ROWS.includes(kernel.bindings[i]!.name)).map((tensor) => tensor.bytes / rows),
   );
-  const fitting = Math.min(rows, rows * (MOST_FLOPS / (launch.flops ?? 1)), MOST_BYTES / bytesOfRow);
+  const fitting = Math.min(rows, rows * (mostFlops / (launch.flops ?? 1)), MOST_BYTES / bytesOfRow);
   const bricks = Math.max(1, Math.floor(fitting / voxels));
   const at = (name: string) => tensors[kernel.bindings.findIndex((b) => b.name === name)];
   if (at('crop') && !at('neighbours')) return undefined;

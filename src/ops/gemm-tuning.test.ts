@@ -117,6 +117,18 @@ describe('the tuner', () => {
     expect(await names(5e5)).toEqual([NARROW, NARROW]);
   });
 
+  test('tries the first again on more rows where the GPU turns out to be fast', async () => {
+    const [large] = questionsOf(gpu, [linearTape(gpu, 1e6)]); // cut to some 400 000 rows, a seventh of a GFLOP
+    for (const [milliseconds, timings] of [
+      [1, 9],
+      [0.01, 18],
+    ] as const) {
+      const clock = stopwatch({ [NARROW]: milliseconds, [TALL]: milliseconds, [LOW]: milliseconds / 2 });
+      expect(await tune(device, [large!], { stopwatch: clock, ...PATIENT })).toEqual({ [large!.key]: LOW });
+      expect(clock.asked).toHaveLength(timings);
+    }
+  });
+
   test('measures by itself, too', async () => {
     const tuning = await tune(device, [question], PATIENT);
     expect([NARROW, TALL, LOW]).toContain(tuning[question.key]);
@@ -137,7 +149,7 @@ describe('a trial', () => {
       const x = tape.input('x', [grid.cells, 16 ** 3, 8]);
       conv3(tape, { x, weight: variables.parameter('weight', [27, 8, 40]) }, table);
     });
-    const { tunable, share, tables } = trialShape(recorded!)!;
+    const { tunable, share, tables } = trialShape(recorded!, Number.POSITIVE_INFINITY)!;
     const bricks = tunable.shape.rows / 16 ** 3;
     expect(bricks).toBe(27); // 32 MiB would hold 51
     expect(share).toBe(27 / 729);
@@ -150,7 +162,7 @@ describe('a trial', () => {
     const sample = densifyConv3Cases.samples.find(({ name }) => name === 'wide: 40 to 20')!; // 2 of 8 bricks
     const questions = questionsOf(gpu, [recordSample(densifyConv3Cases, sample, gpu).tape]);
     const bricks = questions.map(({ recorded }) => {
-      const { tunable, tables } = trialShape(recorded)!;
+      const { tunable, tables } = trialShape(recorded, 1e9)!;
       const gathered = new Set([...tables!.neighbours].filter((slot) => slot !== NONE));
       return [tunable.form, tables!.neighbours.length / 27, gathered.size, tables!.share];
     });

@@ -12,7 +12,7 @@ import type { Dispatch, Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { type Candidate, keyOf } from './gemm-choice.ts';
 import { candidatesOf } from './gemm-table.ts';
-import { buildTrial, type Recorded, Scratch, scratchBytes, type TrialShape, trialShape } from './gemm-trial.ts';
+import { buildTrial, type Recorded, Scratch, scratchBytes, trialShape } from './gemm-trial.ts';
 
 export interface Question {
   readonly key: string;
@@ -61,6 +61,10 @@ const MILLISECONDS = 2000;
 const ROUNDS = 3;
 /** A candidate must need less than this share of the default's time: less is noise, and the default is known to be good elsewhere. */
 const CLEARLY = 0.97;
+/** Work of a trial's launch: about what this GPU does in so long, which fills it. The first is a guess. */
+const TRIAL_MILLISECONDS = 2;
+const FIRST_FLOPS = 2e9;
+const LEAST_FLOPS = 1e8;
 /** Results are compared over so many numbers at the start and at the end. */
 const COMPARED = 16384;
 
@@ -74,25 +78,31 @@ export async function tune(
   for (const { key, candidates } of questions) tuning[key] = candidates[0]!.name;
   const deadline = stopwatch.now() + milliseconds;
   const isUp = () => stopwatch.now() >= deadline;
-  const shaped = questions.flatMap((question) => {
-    const shape = trialShape(question.recorded);
-    return shape ? [{ ...question, shape }] : [];
+  const bytes = questions.map(({ recorded }) => {
+    const largest = trialShape(recorded, Number.POSITIVE_INFINITY);
+    return largest ? scratchBytes(recorded, largest) : 0;
   });
-  if (shaped.length === 0) return tuning;
-  const bytes = Math.max(...shaped.map(({ recorded, shape }) => scratchBytes(recorded, shape)));
-  const scratch = await Scratch.allocate(device, bytes).catch(onlyWhileAlive(device));
+  const scratch = await Scratch.allocate(device, Math.max(4, ...bytes)).catch(onlyWhileAlive(device));
   if (!scratch) return tuning;
   const alarm = alarmIn(deadline - stopwatch.now());
   try {
-    const compiled = (n: number) => (shaped[n] ? compileAll(device, shaped[n].candidates) : undefined);
+    const compiled = (n: number) => (questions[n] ? compileAll(device, questions[n].candidates) : undefined);
     let next = compiled(0);
-    for (const [n, question] of shaped.entries()) {
+    let flops = FIRST_FLOPS;
+    for (const [n, question] of questions.entries()) {
       if (isUp()) break;
       const usable = await Promise.race([next, alarm.rings]);
       if (!usable) break;
       next = compiled(n + 1); // while this one is measured
-      const name = await fastest(device, question, usable, scratch, stopwatch, isUp).catch(onlyWhileAlive(device));
-      if (name) tuning[question.key] = name;
+      const bench = { device, scratch, stopwatch, isUp };
+      let found = await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device));
+      if (!found) continue;
+      const suited = found.flopsPerMillisecond * TRIAL_MILLISECONDS;
+      // The first shows how fast this GPU is; if it was too short to fill it, it is measured again.
+      const again = n === 0 && found.isCut && suited > 2 * flops;
+      flops = Math.max(LEAST_FLOPS, suited);
+      if (again) found = (await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device))) ?? found;
+      tuning[question.key] = found.name;
     }
   } finally {
     alarm.off();
@@ -112,17 +122,32 @@ async function compileAll(device: Device, candidates: readonly Candidate[]): Pro
   return (await Promise.all(all)).filter((candidate) => candidate !== undefined);
 }
 
+interface Bench {
+  readonly device: Device;
+  readonly scratch: Scratch;
+  readonly stopwatch: Stopwatch;
+  isUp(): boolean;
+}
+
+interface Found {
+  /** Of the candidate to take. */
+  readonly name: string;
+  /** Of the default. */
+  readonly flopsPerMillisecond: number;
+  /** Whether it was tried on fewer rows than it has. */
+  readonly isCut: boolean;
+}
+
 /** Undefined where the default does not run, or time is up before all were measured. */
 async function fastest(
-  device: Device,
-  { recorded, candidates, shape }: Question & { readonly shape: TrialShape },
+  { device, scratch, stopwatch, isUp }: Bench,
+  { recorded, candidates }: Question,
   usable: readonly Candidate[],
-  scratch: Scratch,
-  { time }: Stopwatch,
-  isUp: () => boolean,
-): Promise<string | undefined> {
+  mostFlops: number,
+): Promise<Found | undefined> {
   const [usual] = candidates;
-  if (usable[0] !== usual || usable.length < 2) return undefined;
+  const shape = trialShape(recorded, mostFlops);
+  if (!shape || usable[0] !== usual || usable.length < 2) return undefined;
   const trials: { readonly name: string; readonly plan: Plan; readonly times: number[]; agrees: boolean }[] = [];
   let expected: Float32Array | undefined;
   try {
@@ -143,15 +168,16 @@ async function fastest(
     for (let round = 0; round < ROUNDS; round++) {
       for (const { name, plan, times } of agreeing) {
         if (isUp()) return undefined;
-        times.push(await time(plan, name));
+        times.push(await stopwatch.time(plan, name));
       }
     }
     const [first, ...others] = agreeing.map(({ name, times }) => ({ name, milliseconds: median(times) }));
     if (first?.name !== usual.name) return undefined;
     const limit = CLEARLY * first.milliseconds;
     const quick = others.filter(({ milliseconds }) => milliseconds < limit);
-    return quick.reduce((best, other) => (other.milliseconds < best.milliseconds ? other : best), quick[0] ?? first)
-      .name;
+    const best = quick.reduce((a, b) => (b.milliseconds < a.milliseconds ? b : a), quick[0] ?? first);
+    const flops = (recorded.launch.flops ?? 0) * shape.share;
+    return { name: best.name, flopsPerMillisecond: flops / first.milliseconds, isCut: shape.share < 1 };
   } finally {
     for (const { plan } of trials) plan.destroy();
   }
