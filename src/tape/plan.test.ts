@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { kernel } from '../../shaders/lib/kernel.ts';
-import type { Device } from '../gpu/device.ts';
+import { Device } from '../gpu/device.ts';
 import { linear } from '../ops/linear.ts';
 import { sum } from '../ops/sum.ts';
 import { testDevice } from '../testing/device.ts';
@@ -61,6 +61,22 @@ describe('a replayed step', () => {
   test('learns: the loss of the same input has fallen', async () => {
     expect((await run.plan.step())[0]![0]).toBeLessThan(run.losses[2]! - 0.01);
   });
+});
+
+test('a plan is timed by timestamps and by the clock, and read in part', async () => {
+  const timeless = new Device(device.gpu, { ...device.report, features: [] }, (promise) => device.wait(promise));
+  for (const on of [device, timeless]) {
+    const tape = new Tape(on.report);
+    const x = tape.input('x', [8]);
+    tape.report(sum(tape, { x }, {}));
+    const plan = await compile(on, tape);
+    plan.write(x, Float32Array.of(0, 1, 2, 3, 4, 5, 6, 7));
+    expect(await plan.step()).toEqual([Float32Array.of(28)]);
+    expect(await plan.time(3)).toBeGreaterThanOrEqual(0);
+    expect(await plan.read(x, 2, 3)).toEqual(Float32Array.of(2, 3, 4));
+    expect(await plan.read(x, 6)).toEqual(Float32Array.of(6, 7));
+    plan.destroy();
+  }
 });
 
 test('the same seed gives the same bits', async () => {
