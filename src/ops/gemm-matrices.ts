@@ -92,7 +92,7 @@ function tileOf(matrix: SubgroupMatrix, columns: number): readonly MatrixTile[] 
   const { M, N, K } = matrix;
   const tiles = BLOCKS.flatMap((block): readonly MatrixTile[] => {
     if (MATRIX_ROWS % M !== 0 || block.columns % N !== 0) return [];
-    const depths = [32, 16].map((depth) => Math.max(K, depth - (depth % K)));
+    const depths = [32, 16, 8].map((depth) => Math.max(K, depth - (depth % K)));
     const fitting = depths
       .map((depth) => ({ ...block, matrix, depth }))
       .filter((t) => matrixMemory(t) <= WORKGROUP_MEMORY);

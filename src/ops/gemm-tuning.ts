@@ -56,7 +56,7 @@ export interface TuneOptions {
   readonly stopwatch?: Stopwatch;
 }
 
-const MILLISECONDS = 2000;
+export const TUNING_MILLISECONDS = 2000;
 /** Timings of each candidate, in turns with the others. */
 const ROUNDS = 3;
 /** A candidate must need less than this share of the default's time: less is noise, and the default is known to be good elsewhere. */
@@ -72,7 +72,7 @@ const COMPARED = 16384;
 export async function tune(
   device: Device,
   questions: readonly Question[],
-  { milliseconds = MILLISECONDS, stopwatch = gpuStopwatch() }: TuneOptions = {},
+  { milliseconds = TUNING_MILLISECONDS, stopwatch = gpuStopwatch() }: TuneOptions = {},
 ): Promise<Tuning> {
   const tuning: Record<string, string> = {};
   for (const { key, candidates } of questions) tuning[key] = candidates[0]!.name;

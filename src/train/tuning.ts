@@ -6,7 +6,7 @@
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
-import { type Question, questionsOf, type TuneOptions, tune } from '../ops/gemm-tuning.ts';
+import { type Question, questionsOf, TUNING_MILLISECONDS, type TuneOptions, tune } from '../ops/gemm-tuning.ts';
 import { fnv1a32 } from '../random.ts';
 import type { Store } from '../store/store.ts';
 import type { Tuning } from '../tape/op.ts';
@@ -34,6 +34,7 @@ export async function chooseKernels(
   options: TuneOptions = {},
 ): Promise<Tuning | undefined> {
   if (device.report.class !== 'gpu') return undefined;
+  const began = performance.now();
   const { pass, update, judge } = recordRun(config, device.report);
   const questions = questionsOf(device.report, [...new Set([pass.tape, update.tape, judge.tape])]);
   const path = fileOf(device.report);
@@ -50,7 +51,8 @@ export async function chooseKernels(
     onMeasure();
     // The defaults first: a candidate that costs the device, or the process, is not tried twice.
     await keep(Object.fromEntries(missing.map(({ key, candidates }) => [key, candidates[0]!.name])));
-    await keep(await tune(device, missing, options));
+    const milliseconds = TUNING_MILLISECONDS - (performance.now() - began); // finding the questions counts
+    await keep(await tune(device, missing, { milliseconds, ...options }));
   }
   return Object.fromEntries(questions.map(({ key }) => [key, choices[key]!.name]));
 }
