@@ -32,8 +32,11 @@ export const REQUESTED_LIMITS = [
 ] as const;
 export type RequestedLimit = (typeof REQUESTED_LIMITS)[number];
 
-/** Asked for when the adapter has them; nothing depends on them being there. */
-export const WANTED_FEATURES = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
+/** What mixed precision needs. */
+export const F16 = 'shader-f16';
+
+/** Asked for when the adapter has them; only what is asked for by name depends on them being there. */
+export const WANTED_FEATURES = ['timestamp-query', 'subgroups', F16] as const;
 
 export function runtimeName(): AdapterReport['runtime'] {
   if ('Deno' in globalThis) return 'deno';

@@ -8,6 +8,7 @@ import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
 import { Profiler } from '../gpu/profiler.ts';
+import { valuesOf } from './half.ts';
 import { lifetimes, type MemoryLayout, placeTensors } from './memory.ts';
 import { Readback } from './readback.ts';
 import { recomputed } from './recompute.ts';
@@ -283,7 +284,7 @@ export class Plan {
 
   /** Values of an output, a parameter, a state or an input after the last step. */
   async read(tensor: Tensor): Promise<Float32Array> {
-    return new Float32Array(await this.readBytes(tensor));
+    return valuesOf(tensor, await this.readBytes(tensor));
   }
 
   async readWords(tensor: Tensor): Promise<Uint32Array> {
@@ -295,10 +296,10 @@ export class Plan {
     return readBuffer(this.device, buffer, offset, tensor.bytes);
   }
 
-  /** Fills all activations with a bit pattern: tests use NaN to show that nothing unwritten is read. */
-  fillActivations(value: number): void {
+  /** Fills all activations with what is NaN as f32 and as f16: tests show by it that nothing unwritten is read. */
+  fillActivations(): void {
     for (const [i, bytes] of this.layout.memory.arenaBytes.entries()) {
-      this.device.gpu.queue.writeBuffer(this.buffers[i]!, 0, new Float32Array(bytes / 4).fill(value));
+      this.device.gpu.queue.writeBuffer(this.buffers[i]!, 0, new Uint32Array(bytes / 4).fill(0x7fff7fff));
     }
   }
 
