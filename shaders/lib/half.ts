@@ -55,7 +55,7 @@ class Rewriter {
     private readonly types: ReadonlyMap<string, 'f32' | 'vec4f'>,
     private readonly fail: (name: string, got: string) => never,
   ) {
-    this.tokens = text.match(/\/\/.*|[A-Za-z_]\w*|\d[\w.]*|\s+|[^]/g) ?? [];
+    this.tokens = text.match(/\/\/.*|[A-Za-z_]\w*|\d[\w.]*|\s+|./g) ?? [];
   }
 
   all(): string {
