@@ -19,6 +19,9 @@ const USUAL = { forward: 1e-5, backward: 1e-5 };
 
 /** Inputs that are feature maps, by the names that ops give them: a mixed tape stores them as f16. */
 const MAPS = ['x', 'a', 'b', 'residual', 'qkv', 'prediction'];
+const mapsOf = ({ inputs }: { readonly inputs: object }) => Object.keys(inputs).filter((name) => MAPS.includes(name));
+/** Whether mixed precision changes how the op's inputs are stored. */
+export const hasMaps = (cases: OpCases<never>) => cases.samples.some((sample) => mapsOf(sample).length > 0);
 /** f16 rounds to 11 significant bits: by at most this share of a number. */
 const HALF_ROUNDING = 2 ** -11;
 
@@ -49,7 +52,7 @@ export async function runSample<A>(
   const isMixed = precision === 'mixed';
   const variables = new Variables(device.limits.maxStorageBufferBindingSize);
   const values = drawInputs(cases.op, sample);
-  const maps = isMixed ? Object.keys(sample.inputs).filter((name) => MAPS.includes(name)) : [];
+  const maps = isMixed ? mapsOf(sample) : [];
   for (const name of maps) Object.assign(values, { [name]: values[name]!.map(roundToHalf) });
   const tensors: Record<string, Tensor> = {};
   for (const [name, { shape, role = 'parameter', dtype }] of Object.entries(sample.inputs)) {

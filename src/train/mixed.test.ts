@@ -131,7 +131,8 @@ describe('a plan of mixed precision', () => {
 });
 
 describe('the loss scale', () => {
-  test('is taken away again, and keeps gradients from vanishing', async () => {
+  // The first to build pipelines.
+  test('is taken away again, and keeps gradients from vanishing', { timeout: 400_000 }, async () => {
     const plain = await Trainer.create(device, resolveConfig(OPTIONS));
     await take(plain, 0);
     const expected = await gradients(plain).finally(() => plain.destroy());
