@@ -212,7 +212,8 @@ export class Tape implements Recorder {
     this.inBackward = true;
     this.opName = 'loss';
     const seed = this.like('gradient', loss);
-    if (lossScale) this.dispatch(broadcastKernel(), { x: lossScale, y: seed }, { uniforms: { count: 1, factor: scale } });
+    if (lossScale)
+      this.dispatch(broadcastKernel(), { x: lossScale, y: seed }, { uniforms: { count: 1, factor: scale } });
     else this.dispatch(fillKernel(), { y: seed }, { uniforms: { count: 1, value: scale } });
     const gradients = new Map<Tensor, Tensor>([[loss, seed]]);
     const parameters = new Map<Tensor, Tensor>();
