@@ -1,16 +1,32 @@
-/** The optimiser over flat chunks of parameters: global gradient norm, clip factor, AdamW. */
+/**
+ * The optimiser over flat chunks of parameters: global gradient norm, clip factor, AdamW.
+ *
+ * `scaled` variants belong to gradients times a loss scale s, computed with feature maps of f16. A map that overflowed leaves an infinite or NaN
+ * gradient. Then the step is left out and s is halved; after a number of good steps s is doubled. WGSL may assume that neither infinity nor NaN
+ * exists, so both are looked for in the bits.
+ */
 
 import { fold, SUM } from './lib/fold.ts';
 import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
 
-/** `partials`[first + workgroup] = Σ g² of a strided part. 256 B of workgroup memory. The first launch writes, later ones add to the list. */
-export function squaresKernel(isFirst: boolean): Kernel {
+/** What a gradient that is not finite counts as in Σ g², and from where on the sum says that there was one. */
+const OVERFLOW = '3.0e38';
+const OVERFLOW_BITS = '0x7e967699u'; // of 1.0e38
+
+/**
+ * `partials`[first + workgroup] = Σ g² of a strided part. 256 B of workgroup memory. The first launch writes, later ones add to the list.
+ * `scaled`: g that is not finite counts as `OVERFLOW`.
+ */
+export function squaresKernel(isFirst: boolean, scaled: boolean): Kernel {
+  const square = scaled
+    ? `let g = gradients[i]; sum += select(g * g, ${OVERFLOW}, (bitcast<u32>(g) & 0x7f800000u) == 0x7f800000u);`
+    : 'sum += gradients[i] * gradients[i];';
   const code = `
 var<workgroup> tree: array<f32, ${WORKGROUP}>;
 @compute @workgroup_size(${WORKGROUP})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   var sum = 0.0;
-  for (var i = group.x * ${WORKGROUP}u + local; i < u.count; i += groups.x * ${WORKGROUP}u) { sum += gradients[i] * gradients[i]; }
+  for (var i = group.x * ${WORKGROUP}u + local; i < u.count; i += groups.x * ${WORKGROUP}u) { ${square} }
   tree[local] = sum;
   ${fold(SUM)}
   if (local == 0u) { partials[u.first + group.x] = tree[0]; }
@@ -18,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   const partials = { partials: 'f32' } as const;
   return kernel({
     name: 'squares',
-    variant: { isFirst },
+    variant: { isFirst, scaled },
     reads: { gradients: 'f32' },
     ...(isFirst ? { writes: partials } : { updates: partials }),
     uniforms: { count: 'u32', first: 'u32' },
@@ -26,9 +42,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   });
 }
 
-/** `norm` [2] = the L2 norm of all gradients, min(1, clip / (norm + 1e-6)). One workgroup. */
-export function clipKernel(): Kernel {
-  const code = `
+/** WGSL: Σ `partials` in tree[0], by the one workgroup; then `body` by its first thread. */
+function ofTotal(body: string): string {
+  return `
 var<workgroup> tree: array<f32, ${WORKGROUP}>;
 @compute @workgroup_size(${WORKGROUP})
 fn main(@builtin(local_invocation_index) local: u32) {
@@ -37,31 +53,61 @@ fn main(@builtin(local_invocation_index) local: u32) {
   tree[local] = sum;
   ${fold(SUM)}
   if (local == 0u) {
-    norm[0] = sqrt(tree[0]);
-    norm[1] = min(1.0, u.clip / (norm[0] + 1e-6));
+    ${body}
   }
 }`;
+}
+
+/** `norm` [2] = the L2 norm of all gradients, min(1, clip / (norm + 1e-6)). One workgroup. */
+export function clipKernel(): Kernel {
   return kernel({
     name: 'clip',
     reads: { partials: 'f32' },
     writes: { norm: 'f32' },
     uniforms: { count: 'u32', clip: 'f32' },
-    code,
+    code: ofTotal(`norm[0] = sqrt(tree[0]);
+    norm[1] = min(1.0, u.clip / (norm[0] + 1e-6));`),
+  });
+}
+
+/**
+ * As `clip`, for gradients times s = `lossScale`[0]: `norm` [3] = the norm without s, the factor that clips and takes s away, s. Where some
+ * gradient is not finite: infinity, 0, s. `lossScale` [2] = s of the next step, good steps since it last changed.
+ */
+export function scaledClipKernel(): Kernel {
+  return kernel({
+    name: 'scaled-clip',
+    reads: { partials: 'f32' },
+    writes: { norm: 'f32' },
+    updates: { lossScale: 'f32' },
+    uniforms: { count: 'u32', clip: 'f32', interval: 'f32', most: 'f32' },
+    code: ofTotal(`let s = lossScale[0];
+    let overflowed = bitcast<u32>(tree[0]) >= ${OVERFLOW_BITS};
+    let length = sqrt(tree[0]) / s;
+    norm[0] = bitcast<f32>(select(bitcast<u32>(length), 0x7f800000u, overflowed));
+    norm[1] = select(min(1.0, u.clip / (length + 1e-6)) / s, 0.0, overflowed);
+    norm[2] = s;
+    let good = lossScale[1] + 1.0;
+    let grows = good >= u.interval;
+    lossScale[0] = select(select(s, min(2.0 * s, u.most), grows), max(0.5 * s, 1.0), overflowed);
+    lossScale[1] = select(good, 0.0, overflowed || grows);`),
   });
 }
 
 /**
  * AdamW. `schedule` [4] = lr / (1 − β₁ᵗ), 1 − lr · weightDecay, 1 / sqrt(1 − β₂ᵗ), unused: computed on the host in float64.
- * `count` threads share `size` elements. Rule: golden/README.md, "AdamW".
+ * `count` threads share `size` elements. `scaled`: nothing changes where the factor is 0. Rule: golden/README.md, "AdamW".
  */
-export function adamwKernel(): Kernel {
+export function adamwKernel(scaled: boolean): Kernel {
   return kernel({
     name: 'adamw',
+    variant: { scaled },
     reads: { gradients: 'f32', norm: 'f32', schedule: 'f32' },
     updates: { parameters: 'f32', firstMoments: 'f32', secondMoments: 'f32' },
     uniforms: { count: 'u32', size: 'u32', beta1: 'f32', beta2: 'f32', rest1: 'f32', rest2: 'f32', epsilon: 'f32' },
     code: elementwise(`
   let clip = norm[1];
+  ${scaled ? 'if (clip == 0.0) { return; }' : ''}
   let rate = schedule[0];
   let decay = schedule[1];
   let unbias = schedule[2];

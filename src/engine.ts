@@ -20,6 +20,7 @@ export { depthwiseConv3 } from './ops/depthwise-conv3.ts';
 export { gatherBricks } from './ops/gather-bricks.ts';
 export { layerNorm } from './ops/layer-norm.ts';
 export { linear } from './ops/linear.ts';
+export { declareLossScale, FIRST_LOSS_SCALE, type LossScale } from './ops/loss-scale.ts';
 export { maxPool } from './ops/max-pool.ts';
 export { patchLoss } from './ops/patch-loss.ts';
 export { positionAdd } from './ops/position-add.ts';

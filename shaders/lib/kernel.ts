@@ -10,12 +10,14 @@ export const wgsl: (strings: TemplateStringsArray, ...values: unknown[]) => stri
 
 export type Access = 'read' | 'write' | 'update'; // update: reads its old value and writes the new one
 export type ElementType = 'f32' | 'u32' | 'i32' | 'vec4f';
+/** How elements lie in memory: as the kernel works with them, or in half the bytes (`half.ts`). */
+export type StoredType = ElementType | 'f16' | 'vec4h';
 export type UniformType = 'u32' | 'i32' | 'f32';
 
 export interface Binding {
   readonly name: string;
   readonly access: Access;
-  readonly type: ElementType;
+  readonly type: StoredType;
 }
 
 export interface Kernel {
@@ -25,6 +27,8 @@ export interface Kernel {
   readonly uniforms: Readonly<Record<string, UniformType>>;
   readonly wgsl: string;
   readonly subgroups: boolean;
+  /** Some of its bindings are stored as f16: needs the device feature `shader-f16`. */
+  readonly f16: boolean;
 }
 
 export type VariantValue = string | number | boolean;
@@ -89,6 +93,7 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
     bindings,
     uniforms,
     subgroups,
+    f16: false,
     wgsl: `${[...directives, ...declarations].join('\n')}\n${code}`,
   };
 }

@@ -49,6 +49,7 @@ class ConfigView extends View {
               <input type="checkbox" .checked=${settings.recompute} @change=${(event: Event) => settings.set({ recompute: checked(event) })} />
               Recompute activations: less memory, about a third more work, the same numbers
             </label>
+            ${this.#precision()}
             <button type="button" class="quiet" @click=${() => settings.reset()}>Back to the defaults</button>
           </details>
           ${this.#weights()}
@@ -88,6 +89,20 @@ class ConfigView extends View {
         </div>
         <span class="hint" id="${id}-note">${problem ?? field.hint}</span>
       </div>
+    `;
+  }
+
+  #precision() {
+    const lacking = session.adapter && !session.adapter.features.includes('shader-f16');
+    const isMixed = settings.precision === 'mixed';
+    return html`
+      <label class="check">
+        <input
+          type="checkbox" .checked=${isMixed} ?disabled=${lacking && !isMixed}
+          @change=${(event: Event) => settings.set({ precision: checked(event) ? 'mixed' : 'float32' })}
+        />
+        Mixed precision: feature maps in 16 bits, about half the memory${lacking ? '. Not on this GPU or browser: WebGPU’s shader-f16 is missing' : ''}
+      </label>
     `;
   }
 

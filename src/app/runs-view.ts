@@ -88,6 +88,7 @@ class RunsView extends View {
       ['On', adapter],
       ['Network', `${config.preset}, ${model.crop}³ crops, ${percent(model.maskRatio)} hidden`],
       ['Batch', `${config.batch} × ${config.accumulate}`],
+      ['Precision', config.precision === 'mixed' ? 'mixed' : '32 bits'],
       ['Learning rate', digits(config.learningRate)],
       ['Seed', String(config.seed)],
       ['Size', bytes(run.bytes)],

@@ -6,6 +6,7 @@ import { remember, remembered } from './remember.ts';
 import { Model } from './view.ts';
 
 export type PresetName = NonNullable<RunOptions['preset']>;
+type Precision = NonNullable<RunOptions['precision']>;
 
 export interface Field {
   readonly name: string;
@@ -105,6 +106,7 @@ export class Settings extends Model {
   preset: PresetName = 'tiny';
   unit: 'steps' | 'epochs' = 'steps';
   recompute = false;
+  precision: Precision = 'float32';
   /** Of the fields, as typed; empty means the default. */
   values: Record<string, string> = {};
   /** Weights to start from. */
@@ -113,10 +115,11 @@ export class Settings extends Model {
 
   constructor() {
     super();
-    const { preset, unit, recompute, ...values } = remembered().settings ?? {};
+    const { preset, unit, recompute, precision, ...values } = remembered().settings ?? {};
     if (preset === 'tiny' || preset === 'small' || preset === 'base') this.preset = preset;
     if (unit === 'epochs') this.unit = unit;
     this.recompute = recompute === 'true';
+    if (precision === 'mixed') this.precision = precision;
     this.values = values;
   }
 
@@ -124,7 +127,9 @@ export class Settings extends Model {
     return typeof field.placeholder === 'string' ? field.placeholder : field.placeholder[this.preset];
   }
 
-  set(change: Partial<Pick<Settings, 'preset' | 'unit' | 'recompute' | 'weights' | 'partialWeights'>>): void {
+  set(
+    change: Partial<Pick<Settings, 'preset' | 'unit' | 'recompute' | 'precision' | 'weights' | 'partialWeights'>>,
+  ): void {
     Object.assign(this, change);
     this.#keep();
   }
@@ -138,6 +143,7 @@ export class Settings extends Model {
     this.values = {};
     this.unit = 'steps';
     this.recompute = false;
+    this.precision = 'float32';
     this.#keep();
   }
 
@@ -156,7 +162,8 @@ export class Settings extends Model {
       const text = this.values[name]?.trim();
       return text ? Number(text) : undefined;
     };
-    const options: Record<string, unknown> = { preset: this.preset, recompute: this.recompute };
+    const { preset, recompute, precision } = this;
+    const options: Record<string, unknown> = { preset, recompute, precision };
     const model: Record<string, number> = {};
     for (const { name } of FIELDS) {
       const value = number(name);
@@ -173,8 +180,8 @@ export class Settings extends Model {
   }
 
   #keep(): void {
-    const { preset, unit, recompute, values } = this;
-    remember({ settings: { ...values, preset, unit, recompute: String(recompute) } });
+    const { preset, unit, recompute, precision, values } = this;
+    remember({ settings: { ...values, preset, unit, precision, recompute: String(recompute) } });
     this.changed();
   }
 }

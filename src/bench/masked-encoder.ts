@@ -50,7 +50,7 @@ const masked = defineOp({
     recordMask(recorder, x, visible, y);
   },
   backward: (recorder, { inputs: { x }, attributes, dy }) => ({
-    x: recordMask(recorder, dy, attributes, recorder.tensor('dx', x.shape)),
+    x: recordMask(recorder, dy, attributes, recorder.like('dx', x)),
   }),
 });
 
@@ -101,7 +101,7 @@ export async function encoderRun(
   const gradients = tape.backward(loss);
   for (const gradient of gradients.values()) tape.output(gradient);
   const plan = await compile(device, tape, variables);
-  plan.fillActivations(Number.NaN); // what is not computed is not read
+  plan.fillActivations(); // what is not computed is not read
   const cells = randomMasks(seed, 0, batch, grid.cells, config.maskRatio);
   const data = brickTableData(grid, cells);
   writeBrickTable(plan, visible, data);

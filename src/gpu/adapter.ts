@@ -36,8 +36,11 @@ export const REQUESTED_LIMITS = [
 ] as const;
 export type RequestedLimit = (typeof REQUESTED_LIMITS)[number];
 
-/** Asked for when the adapter has them; nothing depends on them being there. */
-export const WANTED_FEATURES = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
+/** What mixed precision needs. */
+export const F16 = 'shader-f16';
+
+/** Asked for when the adapter has them; only what is asked for by name depends on them being there. */
+export const WANTED_FEATURES = ['timestamp-query', 'subgroups', F16] as const;
 const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix';
 
 /** What is no standard yet and is asked for only by name. */

@@ -2,7 +2,14 @@
 
 import type { Kernel } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
-import { type AdapterReport, describeAdapter, type Experimental, REQUESTED_LIMITS, runtimeName } from './adapter.ts';
+import {
+  type AdapterReport,
+  describeAdapter,
+  type Experimental,
+  F16,
+  REQUESTED_LIMITS,
+  runtimeName,
+} from './adapter.ts';
 
 export interface OpenOptions {
   /** Node only: `lavapipe` or `swiftshader` instead of the system's first adapter. */
@@ -172,6 +179,9 @@ export class Device {
       });
     }
     this.check();
+    if (kernel.f16 && !this.report.features.includes(F16)) {
+      throw new HysparkError('unsupported', { doing, got: `${this.report.name}, which lacks ${F16}`, need: F16 });
+    }
     this.counters.pipelines++;
     gpu.pushErrorScope('validation');
     const shader = gpu.createShaderModule({ label: kernel.id, code: kernel.wgsl });

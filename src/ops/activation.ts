@@ -20,7 +20,7 @@ export const activation = defineOp({
   },
 
   backward(recorder, { inputs: { x }, attributes: kind, dy }) {
-    const dx = recorder.tensor('dx', x.shape);
+    const dx = recorder.like('dx', x);
     recorder.dispatch(activationGradientKernel(kind), { x, dy, dx }, perElement(x.size));
     return { x: dx };
   },

@@ -10,6 +10,7 @@ import {
   adamwKernel,
   clipKernel,
   SUM_BLOCK,
+  scaledClipKernel,
   squaresKernel,
   sumGradientsKernel,
 } from '../../shaders/optimiser.wgsl.ts';
@@ -17,6 +18,7 @@ import { foldWorkgroups, need, type PartialSums, type Recorder } from '../tape/o
 import type { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { align, type FlatChunk, type Variables } from '../tape/variables.ts';
+import { GROWTH_INTERVAL, MOST_LOSS_SCALE } from './loss-scale.ts';
 import { perElement } from './shapes.ts';
 
 /**
@@ -99,8 +101,17 @@ export interface AdamWOptions {
   readonly epsilon?: number;
 }
 
-/** Records the global L2 norm of all gradients. Returns [2]: the norm, and the factor that clips it to `clip`. */
-export function gradientNorm(recorder: Recorder, chunks: readonly FlatChunk[], clip: number): Tensor {
+/**
+ * Records the global L2 norm of all gradients. Returns [2]: the norm, and the factor that clips it to `clip`.
+ * @param lossScale what the loss was multiplied by (`declareLossScale`), moved on for the next step. Then it returns [3]: the norm
+ *   without the scale, infinite where a gradient is not finite; the factor, which takes the scale away as well, then 0; the scale.
+ */
+export function gradientNorm(
+  recorder: Recorder,
+  chunks: readonly FlatChunk[],
+  clip: number,
+  lossScale?: Tensor,
+): Tensor {
   need(clip > 0, 'gradientNorm: clip', String(clip), 'a positive number, or Infinity for no clipping');
   // Each ends in a tree of barriers, which a CPU pays for.
   const most = recorder.target.class === 'gpu' ? 1024 : 32;
@@ -110,17 +121,22 @@ export function gradientNorm(recorder: Recorder, chunks: readonly FlatChunk[], c
   let first = 0;
   chunks.forEach(({ gradients }, i) => {
     const uniforms = { count: gradients.size, first };
-    recorder.dispatch(squaresKernel(i === 0), { gradients, partials }, { uniforms, workgroups: [groups[i]!, 1, 1] });
+    recorder.dispatch(
+      squaresKernel(i === 0, lossScale !== undefined),
+      { gradients, partials },
+      { uniforms, workgroups: [groups[i]!, 1, 1] },
+    );
     first += groups[i]!;
   });
-  const norm = recorder.tensor('gradientNorm', [2]);
-  const uniforms = { count: total, clip: Math.min(clip, 3e38) };
-  recorder.dispatch(clipKernel(), { partials, norm }, { uniforms, workgroups: [1, 1, 1] });
+  const norm = recorder.tensor('gradientNorm', [lossScale ? 3 : 2]);
+  const uniforms = { count: total, clip: Math.min(clip, 3e38), interval: GROWTH_INTERVAL, most: MOST_LOSS_SCALE };
+  const kernel = lossScale ? scaledClipKernel() : clipKernel();
+  recorder.dispatch(kernel, { partials, norm, lossScale }, { uniforms, workgroups: [1, 1, 1] });
   return norm;
 }
 
 /**
- * Records one AdamW update of every chunk.
+ * Records one AdamW update of every chunk. With a loss scale, parameters and moments keep their bits in a step whose gradients are not finite.
  * @param norm what `gradientNorm` returned.
  * @param schedule input [4], set each step from `adamwSchedule`.
  */
@@ -135,7 +151,7 @@ export function adamw(
     const { size } = chunk.parameters;
     const threads = recorder.target.class === 'gpu' ? size : Math.min(size, 4096);
     const launch = perElement(threads, { size, beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, epsilon });
-    recorder.dispatch(adamwKernel(), { ...chunk, norm, schedule }, launch);
+    recorder.dispatch(adamwKernel(norm.size === 3), { ...chunk, norm, schedule }, launch);
   }
 }
 

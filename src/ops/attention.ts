@@ -58,7 +58,7 @@ export const attention = defineOp({
       { qkv, weights, dy, dScores },
       { uniforms: { count: rows, ...sizes }, workgroups, flops },
     );
-    const dQkv = recorder.tensor('dQkv', qkv.shape);
+    const dQkv = recorder.like('dQkv', qkv);
     const launch = { ...perElement(qkv.size, { ...sizes, scale }), flops: 3 * flops };
     recorder.dispatch(attentionGradientKernel(), { qkv, weights, dScores, dy, dQkv }, launch);
     return { qkv: dQkv };

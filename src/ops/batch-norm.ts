@@ -91,7 +91,7 @@ export const batchNorm = defineOp({
     ];
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       const sums = training ? { dBeta, dGamma } : {};
       const launch = perChannel(recorder.target, rows, channels, { share: 1 / rows });
       recorder.dispatch(batchNormGradientKernel(relu, !training), { ...bind, gamma, ...sums, dx }, launch);

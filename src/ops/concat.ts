@@ -27,7 +27,7 @@ export const concat = defineOp({
 
   backward(recorder, { inputs: { a, b }, dy, needs }) {
     const slice = (name: string, of: Tensor, first: number) => {
-      const y = recorder.tensor(name, of.shape);
+      const y = recorder.like(name, of);
       const launch = perChannel(recorder.target, y.rows, y.channels, { wide: dy.channels, first });
       recorder.dispatch(channelSliceKernel(), { x: dy, y }, launch);
       return y;

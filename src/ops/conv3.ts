@@ -55,7 +55,7 @@ export const conv3 = defineOp({
     const { neighbours } = table;
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       // The same convolution of dy with the taps mirrored and the weight transposed: tap t reads w[26 − t, n, k].
       const mirrored = {
         base: 26 * inner * columns,

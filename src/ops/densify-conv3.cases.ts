@@ -133,4 +133,5 @@ export const densifyConv3Cases = defineCases<Sizes>({
       message: /densifyConv3: argument "weight": got \[27, 4, 5\], need \[27, 3, 5\]/,
     },
   ],
+  roundings: () => 2, // x − token, and dx, which the token's gradient is a difference from
 });

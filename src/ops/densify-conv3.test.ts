@@ -59,7 +59,7 @@ async function run(device: Device, d: Drawn, saves: boolean): Promise<Map<string
   for (const [, tensor] of results) tape.output(tensor);
   await variables.allocate(device, false);
   const plan = await compile(device, tape, variables);
-  plan.fillActivations(Number.NaN);
+  plan.fillActivations();
   writeBrickTable(plan, visible, brickTableData(grid, randomMasks(seed, 0, batch, grid.cells, ratio)));
   writeBrickTable(plan, all, brickTableData(grid, allVisible(batch, grid.cells)));
   const values = (name: string, size: number) => Float32Array.from(draw(`parity ${seed} ${name}`, size));

@@ -70,7 +70,7 @@ export const densifyConv3 = defineOp({
     const outward = recorder.tensor('outward', [visible.bricks, 27], 'u32');
     const tables = { crop: all.neighbours, slots, cells, inward, outward };
     recorder.dispatch(crossTableKernel(), tables, perElement(inward.size, { visible: visible.bricks }));
-    const shifted = recorder.tensor('shifted', x.shape);
+    const shifted = recorder.like('shifted', x);
     recorder.dispatch(shiftKernel(), { x, token, y: shifted }, perElement(x.size, { channels: inner }));
     const taps = recorder.tensor('tokenTaps', [27, columns]);
     recorder.dispatch(tokenTapsKernel(), { token, weight, y: taps }, perElement(taps.size, { inner, columns }));
@@ -106,7 +106,7 @@ export const densifyConv3 = defineOp({
     const [dTokenNeeded, dWeightNeeded] = [needs('token'), needs('weight')];
     let dx: Tensor | undefined;
     if (needs('x') || (dTokenNeeded && hidesSome)) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       recordProduct(recorder, { ...gather, ...size, weight, layout: mirrored, y: dx });
     }
     if (!(dTokenNeeded || dWeightNeeded || needs('bias'))) return { x: dx };

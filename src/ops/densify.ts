@@ -36,7 +36,7 @@ export const densify = defineOp({
     const { channels } = x;
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       recorder.dispatch(visibleKernel(), { x: dy, cells, y: dx }, perElement(x.size, { plane: voxels * channels }));
     }
     const token = needs('token')

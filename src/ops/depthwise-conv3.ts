@@ -39,7 +39,7 @@ export const depthwiseConv3 = defineOp({
     const { neighbours } = table;
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       const residual = gradientSoFar('x');
       const kernel = depthwiseKernel(length, { residual: residual !== undefined });
       recorder.dispatch(kernel, { x: dy, weight, neighbours, residual, y: dx }, launch);

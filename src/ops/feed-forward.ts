@@ -45,7 +45,7 @@ export const feedForward = defineOp({
     const { rows, channels: inner } = x;
     const [hiddenChannels, columns] = [bias1.size, bias2.size];
     const wide = [...x.shape.slice(0, -1), hiddenChannels];
-    const [pre, hidden] = [recorder.tensor('pre', wide), recorder.tensor('hidden', wide)];
+    const [pre, hidden] = [recorder.like('pre', y, wide), recorder.like('hidden', y, wide)];
     recordProduct(recorder, {
       addressing: 'rows',
       a: x,
@@ -77,7 +77,7 @@ export const feedForward = defineOp({
     const { x, weight1, bias1, weight2, bias2 } = inputs;
     const { rows, channels: inner } = x;
     const [hiddenChannels, columns] = [bias1.size, bias2.size];
-    const dPre = recorder.tensor('dPre', pre.shape);
+    const dPre = recorder.like('dPre', pre);
     recordProduct(recorder, {
       addressing: 'rows',
       a: dy,
@@ -100,7 +100,7 @@ export const feedForward = defineOp({
     const first = weightGradient(x, dPre, weight1);
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       recordProduct(recorder, {
         addressing: 'rows',
         a: dPre,

@@ -33,7 +33,7 @@ const prepare = <A>(cases: OpCases<A>, names: readonly string[]) =>
         // Gradients of a rounded forward pass: of a gelu, or none.
         const rounded = matrices.every(({ input }) => input === 'f16');
         const tolerance = rounded ? { forward: ROUNDED_TO_F16, backward: ROUNDED_TO_F16 } : undefined;
-        await runSample(device, cases, sample, { ...gpu, tuning }, tolerance);
+        await runSample(device, cases, sample, { target: { ...gpu, tuning }, tolerance });
         return Object.values(tuning);
       },
     };

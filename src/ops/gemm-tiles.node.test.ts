@@ -24,7 +24,7 @@ const samplesOf = <A>(cases: OpCases<A>, names: readonly string[]) =>
     return {
       name: `${cases.op}, ${name}`,
       record: () => recordSample(cases, sample, gpu).tape,
-      run: async (target: Target) => runSample(await testDevice(), cases, sample, target),
+      run: async (target: Target) => runSample(await testDevice(), cases, sample, { target }),
     };
   });
 

@@ -14,7 +14,7 @@ import { Random } from '../random.ts';
 import { foldWorkgroups } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { type Dispatch, Tape } from '../tape/tape.ts';
-import { Tensor } from '../tape/tensor.ts';
+import { type Storage, Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import type { Candidate, Choice, SplitChoice } from './gemm-choice.ts';
 
@@ -128,8 +128,8 @@ export class Scratch {
   }
 
   /** A tensor in that memory. */
-  tensor(name: string, size: number): Tensor {
-    const tensor = new Tensor(name, [size], 'f32', 'parameter', false);
+  tensor(name: string, size: number, storage: Storage): Tensor {
+    const tensor = new Tensor(name, [size], 'f32', 'parameter', false, false, storage);
     tensor.home = this.memory;
     return tensor;
   }
@@ -168,9 +168,10 @@ export async function buildTrial(
   const choice = candidate.choice(rows);
   const bind: Record<string, Tensor> = {};
   kernel.bindings.forEach(({ name, access }, i) => {
+    const size = () => sizeIn(shape, name, tensors[i]!);
     if (TABLES.includes(name)) bind[name] = tape.input(name, [rows / shape.tunable.shape.edge ** 3, 27], 'u32');
-    else if (access === 'read') bind[name] = scratch.tensor(name, sizeIn(shape, name, tensors[i]!));
-    else bind[name] = tape.tensor(name, [sizeIn(shape, name, tensors[i]!)]);
+    else if (access === 'read') bind[name] = scratch.tensor(name, size(), tensors[i]!.storage);
+    else bind[name] = new Tensor(name, [size()], 'f32', 'activation', false, false, tensors[i]!.storage);
   });
   let result = bind.y;
   const splits = 'splits' in choice ? { splits: choice.splits, rowsPerSplit: choice.rowsPerSplit } : undefined;

@@ -66,7 +66,7 @@ async function gradientOf(
     writeBrickTable(plan, table, brickTableData(grid, allVisible(1, grid.cells)));
     plan.write(dy, Float32Array.from(draw('dy', dy.size)));
     plan.write(dz, Float32Array.from(draw('dz', dz.size)));
-    plan.fillActivations(Number.NaN);
+    plan.fillActivations();
     await plan.step();
     return { dx: await plan.read(dx), launches: tape.dispatches.filter(({ kernel }) => kernel.id === 'add').length };
   } finally {

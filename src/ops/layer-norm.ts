@@ -54,7 +54,7 @@ export const layerNorm = defineOp({
     const lanes = lanesFor(recorder, channels);
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       const residual = gradientSoFar('x');
       recorder.dispatch(
         layerNormGradientKernel(lanes, residual !== undefined),

@@ -52,7 +52,7 @@ export const linear = defineOp({
     const [inner, columns] = weight.shape as [number, number];
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       const transposed = { strideTap: 0, strideInner: 1, strideColumn: columns };
       const size = { rows: x.rows, inner: columns, columns: inner };
       const sofar = gradientSoFar('x');

@@ -23,7 +23,7 @@ export const maxPool = defineOp({
 
   backward(recorder, { inputs: { x }, output: y, dy, gradientSoFar }) {
     const edgeLog2 = Math.log2(edgeOf('maxPool', 'x', x)) - 1;
-    const dx = recorder.tensor('dx', x.shape);
+    const dx = recorder.like('dx', x);
     const residual = gradientSoFar('x');
     recorder.dispatch(
       maxPoolGradientKernel(residual !== undefined),

@@ -1,11 +1,11 @@
 /** Every op's cases through the one runner: on Node's Dawn, in Chromium and under Deno alike. */
 
-import { describe, test } from 'vitest';
-import { runtimeName } from '../gpu/adapter.ts';
+import { describe, expect, test } from 'vitest';
+import { F16, runtimeName } from '../gpu/adapter.ts';
 import { PLAIN_TARGET, type Target } from '../tape/op.ts';
 import { testDevice } from '../testing/device.ts';
 import type { OpCases } from '../testing/op-cases.ts';
-import { checkOracle, checkWrong, runSample } from '../testing/run-cases.ts';
+import { checkOracle, checkWrong, hasMaps, runSample } from '../testing/run-cases.ts';
 
 const modules = import.meta.glob<Record<string, OpCases<never>>>('./*.cases.ts', { eager: true });
 const all = Object.values(modules).flatMap((module) => Object.values(module).filter((value) => 'samples' in value));
@@ -33,8 +33,27 @@ for (const cases of runtimeName() === 'browser' ? [] : all) {
   for (const target of dense.includes(cases.op) ? [gpu, ...others] : [gpu]) {
     describe(`${cases.op} with the kernels for "${target.class}"`, () => {
       test.each(cases.samples.map((sample) => [sample.name, sample] as const))('%s', async (_, sample) =>
-        runSample(await testDevice(), cases, sample, target),
+        runSample(await testDevice(), cases, sample, { target }),
       );
     });
   }
+}
+
+// Once more with feature maps stored as f16. Where the adapter cannot, asking for it is a typed error.
+for (const cases of all.filter(hasMaps)) {
+  describe(`${cases.op} with maps of f16`, () => {
+    test.each(cases.samples.map((sample) => [sample.name, sample] as const))('%s', async (_, sample) => {
+      const device = await testDevice();
+      const run = (target?: Target) => runSample(device, cases, sample, { target, precision: 'mixed' });
+      if (!device.report.features.includes(F16)) {
+        await expect(run()).rejects.toMatchObject({
+          code: 'unsupported',
+          message: expect.stringMatching(/shader-f16/),
+        });
+        return;
+      }
+      await run();
+      await run(gpu);
+    });
+  });
 }

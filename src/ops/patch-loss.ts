@@ -42,6 +42,7 @@ export function recordPatchErrors(
 
 export const patchLoss = defineOp({
   name: 'patchLoss',
+  full: true,
 
   infer({ prediction, image }: PatchLossInputs, { visible }: PatchLossAttributes) {
     const edge = edgeOf('patchLoss', 'image', image);
@@ -62,7 +63,7 @@ export const patchLoss = defineOp({
   backward(recorder, { inputs: { prediction, image }, attributes, saved: { statistics }, dy, needs }) {
     if (!needs('prediction')) return {};
     const voxels = image.shape[1]!;
-    const dPrediction = recorder.tensor('dPrediction', prediction.shape);
+    const dPrediction = recorder.like('dPrediction', prediction);
     const launch = perElement(prediction.size, { voxels, factor: 2 / (voxels * (hiddenOf(attributes) + 1e-8)) });
     const { slots } = attributes.visible;
     recorder.dispatch(patchErrorGradientKernel(), { prediction, image, slots, statistics, dy, dPrediction }, launch);

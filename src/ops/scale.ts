@@ -25,7 +25,7 @@ export const scale = defineOp({
   },
 
   backward(recorder, { inputs: { x }, attributes: { factor }, dy }) {
-    const dx = recorder.tensor('dx', x.shape);
+    const dx = recorder.like('dx', x);
     recorder.dispatch(scaleKernel(), { x: dy, y: dx }, perElement(x.size, { factor }));
     return { x: dx };
   },

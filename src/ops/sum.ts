@@ -35,6 +35,7 @@ export function recordTotal(recorder: Recorder, x: Tensor, y: Tensor, factor: nu
 
 export const sum = defineOp({
   name: 'sum',
+  full: true,
 
   infer({ x }: SumInputs, _: SumAttributes) {
     needDType('sum', 'x', x, 'f32');
@@ -46,7 +47,7 @@ export const sum = defineOp({
   },
 
   backward(recorder, { inputs: { x }, attributes: { factor = 1 }, dy }) {
-    const dx = recorder.tensor('dx', x.shape);
+    const dx = recorder.like('dx', x);
     recorder.dispatch(broadcastKernel(), { x: dy, y: dx }, perElement(x.size, { factor }));
     return { x: dx };
   },

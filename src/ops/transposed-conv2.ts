@@ -53,7 +53,7 @@ export const transposedConv2 = defineOp({
     const edge = edgeOf('transposedConv2', 'x', x);
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       // The sum over children of dy times their transposed weight.
       const layout = { strideTap: columns, strideInner: 1, strideColumn: 8 * columns };
       const size = { rows: x.rows, inner: columns, columns: inner, edge };

@@ -11,6 +11,7 @@ import { edgeOf, perElement } from './shapes.ts';
 /** [all bricks, voxels, 1], in the image's units. */
 export const unpatch = defineOp({
   name: 'unpatch',
+  full: true,
 
   infer({ prediction, image }: PatchLossInputs, { visible }: PatchLossAttributes) {
     const edge = edgeOf('unpatch', 'image', image);

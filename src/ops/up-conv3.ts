@@ -114,7 +114,7 @@ export const upConv3 = defineOp({
     } as const;
     let dx: Tensor | undefined;
     if (needs('x')) {
-      dx = recorder.tensor('dx', x.shape);
+      dx = recorder.like('dx', x);
       const transposed = { strideTap: (inner + 1) * columns, strideInner: 1, strideColumn: columns };
       recordProduct(recorder, { ...around, weight: composed, layout: transposed, y: dx });
     }

@@ -29,8 +29,10 @@ export const PLAIN_TARGET: Target = { class: 'plain', subgroupSize: 0 };
 /** What an op's rules use to record: kernel launches and the tensors between them. */
 export interface Recorder {
   readonly target: Target;
-  /** A new activation, f32 unless said otherwise. */
+  /** A new activation, f32 unless said otherwise, whatever the tape's precision: sums, statistics, gradients of parameters. */
   tensor(name: string, shape: Shape, dtype?: DType): Tensor;
+  /** A new activation stored as a tensor is, and of its shape unless said otherwise: its gradient, or a map beside it. */
+  like(name: string, tensor: Tensor, shape?: Shape): Tensor;
   /** Records one launch. `bind` names a tensor for each of the kernel's bindings, `uniforms` a number for each field. */
   dispatch(kernel: Kernel, bind: Inputs, launch: Launch): void;
   /**
@@ -79,6 +81,8 @@ export type Gradients<I extends Inputs> = { readonly [K in keyof I]?: Tensor };
 
 export interface OpDefinition<I extends Inputs, A, S> {
   readonly name: string;
+  /** Its result is no feature map, or not one to be rounded: it stays f32 on a mixed tape too. */
+  readonly full?: true;
   /** Shape of the result. Throws a typed error when the inputs do not fit; runs before anything is recorded. */
   infer(inputs: I, attributes: A): Shape;
   forward(recorder: Recorder, inputs: I, attributes: A, output: Tensor): S;

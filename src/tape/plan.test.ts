@@ -20,7 +20,7 @@ async function train(steps: number, options: { recompute?: boolean; batch?: numb
   await network.variables.allocate(device, true);
   initialise(network);
   const plan = await compile(device, network.tape, network.variables, options);
-  plan.fillActivations(Number.NaN);
+  plan.fillActivations();
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
     writeStep(plan, network, step);

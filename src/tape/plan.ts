@@ -8,6 +8,7 @@ import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
 import { Profiler } from '../gpu/profiler.ts';
+import { valuesOf } from './half.ts';
 import { lifetimes, type MemoryLayout, placeTensors } from './memory.ts';
 import { Readback } from './readback.ts';
 import { recomputed } from './recompute.ts';
@@ -308,7 +309,14 @@ export class Plan {
   /** Values of an output, a parameter, a state or an input after the last step; of all of it, or of `count` from `first`. */
   async read(tensor: Tensor, first = 0, count = tensor.size - first): Promise<Float32Array> {
     const { buffer, offset } = this.place(tensor);
-    return new Float32Array(await readBuffer(this.device, buffer, offset + first * 4, count * 4));
+    const bytesEach = tensor.storage === 'f16' ? 2 : 4;
+    // Copies begin and end at whole words.
+    const begin = Math.floor((first * bytesEach) / 4) * 4;
+    const end = Math.ceil(((first + count) * bytesEach) / 4) * 4;
+    const bytes = await readBuffer(this.device, buffer, offset + begin, end - begin);
+    const { storage } = tensor;
+    const skip = first - begin / bytesEach;
+    return valuesOf({ size: skip + count, storage }, bytes).subarray(skip);
   }
 
   async readWords(tensor: Tensor): Promise<Uint32Array> {
@@ -320,10 +328,10 @@ export class Plan {
     return readBuffer(this.device, buffer, offset, tensor.bytes);
   }
 
-  /** Fills all activations with a bit pattern: tests use NaN to show that nothing unwritten is read. */
-  fillActivations(value: number): void {
+  /** Fills all activations with what is NaN as f32 and as f16: tests show by it that nothing unwritten is read. */
+  fillActivations(): void {
     for (const [i, bytes] of this.layout.memory.arenaBytes.entries()) {
-      this.device.gpu.queue.writeBuffer(this.buffers[i]!, 0, new Float32Array(bytes / 4).fill(value));
+      this.device.gpu.queue.writeBuffer(this.buffers[i]!, 0, new Uint32Array(bytes / 4).fill(0x7fff7fff));
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
+import { valuesOf } from './half.ts';
 import type { Tensor } from './tensor.ts';
 import { align, type Place } from './variables.ts';
 
@@ -56,7 +57,7 @@ export class Readback {
       const range = slot.buffer.getMappedRange();
       let from = 0;
       return this.tensors.map((tensor) => {
-        const values = new Float32Array(range, from, tensor.size).slice();
+        const values = valuesOf(tensor, range.slice(from, from + tensor.bytes));
         from += align(tensor.bytes);
         return values;
       });

@@ -43,7 +43,7 @@ export function recomputed(dispatches: readonly Dispatch[]): Dispatch[] {
           need: 'launches whose results are all recomputable',
         });
       }
-      const copy = new Tensor(`${t.name} again`, t.shape, t.dtype, 'activation', false);
+      const copy = new Tensor(`${t.name} again`, t.shape, t.dtype, 'activation', false, false, t.storage);
       copies.set(t, copy);
       return copy;
     });

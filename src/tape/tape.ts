@@ -3,7 +3,8 @@
  * gradient. Nothing runs until a plan is compiled from it.
  */
 
-import { addKernel, fillKernel } from '../../shaders/elementwise.wgsl.ts';
+import { addKernel, broadcastKernel, fillKernel, scaleKernel } from '../../shaders/elementwise.wgsl.ts';
+import { halfStored } from '../../shaders/lib/half.ts';
 import type { Kernel } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
 import {
@@ -17,10 +18,11 @@ import {
   type Target,
   type Workgroups,
 } from './op.ts';
-import { type DType, type Shape, sameShape, shapeText, Tensor } from './tensor.ts';
+import { type DType, type Precision, type Shape, sameShape, shapeText, Tensor } from './tensor.ts';
 
 /** One recorded kernel launch. */
 export interface Dispatch {
+  /** The one for how its tensors are stored. */
   readonly kernel: Kernel;
   /** A tensor for each of the kernel's bindings, in their order. */
   readonly tensors: readonly Tensor[];
@@ -56,8 +58,14 @@ export class Tape implements Recorder {
   private recomputing = false;
   private inBackward = false;
 
-  /** @param target the adapter that kernels are chosen for: a device's `report`. Without it the plain kernels are recorded. */
-  constructor(readonly target: Target = PLAIN_TARGET) {}
+  /**
+   * @param target the adapter that kernels are chosen for: a device's `report`. Without it the plain kernels are recorded.
+   * @param precision `mixed` stores the results of ops, and gradients with respect to them, as f16 unless the op says `full`.
+   */
+  constructor(
+    readonly target: Target = PLAIN_TARGET,
+    readonly precision: Precision = 'float32',
+  ) {}
 
   /** A tensor uploaded before each step. */
   input(name: string, shape: Shape, dtype: DType = 'f32'): Tensor {
@@ -119,7 +127,8 @@ export class Tape implements Recorder {
     const requiresGrad = Object.values(inputs).some((t) => t?.requiresGrad);
     this.opName = definition.name;
     const label = `${this.path}${definition.name}`;
-    const output = new Tensor(label, shape, 'f32', 'activation', requiresGrad, this.recomputing);
+    const storage = this.precision === 'mixed' && !definition.full ? 'f16' : 'f32';
+    const output = new Tensor(label, shape, 'f32', 'activation', requiresGrad, this.recomputing, storage);
     const saved = definition.forward(this, inputs, attributes, output);
     this.records.push({ definition, inputs, attributes, output, saved, scope: this.path } as OpRecord);
     return output;
@@ -160,6 +169,11 @@ export class Tape implements Recorder {
     sums?.record();
   }
 
+  like(name: string, { shape: same, dtype, storage }: Tensor, shape = same): Tensor {
+    const label = `${this.path}${this.opName}.${name}`;
+    return new Tensor(label, shape, dtype, 'activation', false, this.recomputing, storage);
+  }
+
   dispatch(kernel: Kernel, bind: Inputs, launch: Launch): void {
     const tensors = kernel.bindings.map(({ name }) => bind[name] as Tensor);
     const missing = kernel.bindings.find((_, i) => !tensors[i])?.name;
@@ -175,15 +189,19 @@ export class Tape implements Recorder {
     });
     const label = `${this.path}${this.inBackward ? 'd' : ''}${this.opName}`;
     const workgroups = launch.workgroups ?? elementWorkgroups(this.target, launch.uniforms?.count ?? 0);
-    this.dispatches.push({ kernel, tensors, launch: { ...launch, workgroups }, label, backward: this.inBackward });
+    const half = kernel.bindings.filter((_, i) => tensors[i]!.storage === 'f16').map(({ name }) => name);
+    const stored = halfStored(kernel, half);
+    const { inBackward: backward } = this;
+    this.dispatches.push({ kernel: stored, tensors, launch: { ...launch, workgroups }, label, backward });
   }
 
   /**
    * Records the gradients of a scalar loss for every parameter that it depends on.
    * @param scale multiplies the loss's gradient, e.g. 1/n when n micro-batches are accumulated.
+   * @param lossScale [1 or more], its first element multiplies it too: a number known on the GPU only (`ops/loss-scale.ts`).
    * @returns each parameter with its gradient; parameters that own a gradient buffer get it written there.
    */
-  backward(loss: Tensor, scale = 1): Map<Tensor, Tensor> {
+  backward(loss: Tensor, scale = 1, lossScale?: Tensor): Map<Tensor, Tensor> {
     if (loss.size !== 1) {
       throw new HysparkError('bad-shape', {
         doing: 'backward: argument "loss"',
@@ -193,8 +211,10 @@ export class Tape implements Recorder {
     }
     this.inBackward = true;
     this.opName = 'loss';
-    const seed = this.tensor('gradient', loss.shape);
-    this.dispatch(fillKernel(), { y: seed }, { uniforms: { count: 1, value: scale } });
+    const seed = this.like('gradient', loss);
+    if (lossScale)
+      this.dispatch(broadcastKernel(), { x: lossScale, y: seed }, { uniforms: { count: 1, factor: scale } });
+    else this.dispatch(fillKernel(), { y: seed }, { uniforms: { count: 1, value: scale } });
     const gradients = new Map<Tensor, Tensor>([[loss, seed]]);
     const parameters = new Map<Tensor, Tensor>();
     for (const record of [...this.records].reverse()) {
@@ -225,7 +245,8 @@ export class Tape implements Recorder {
           throw new HysparkError('bad-shape', { doing, got: shapeText(gradient.shape), need: shapeText(input.shape) });
         }
         const before = gradients.get(input);
-        const total = before ? this.add(before, gradient) : gradient;
+        const own = this.storedAs(input, gradient);
+        const total = before ? this.add(before, own) : own;
         gradients.set(input, total);
         if (input.kind === 'parameter') parameters.set(input, total);
       }
@@ -235,8 +256,16 @@ export class Tape implements Recorder {
     return parameters;
   }
 
+  /** A gradient stored as its tensor is: an op may hand on the gradient of its result, whose storage is another. */
+  private storedAs(tensor: Tensor, gradient: Tensor): Tensor {
+    if (gradient.storage === tensor.storage) return gradient;
+    const y = this.like('gradient', tensor);
+    this.dispatch(scaleKernel(), { x: gradient, y }, { uniforms: { count: y.size, factor: 1 } });
+    return y;
+  }
+
   private add(a: Tensor, b: Tensor): Tensor {
-    const y = this.tensor('gradientSum', a.shape);
+    const y = this.like('gradientSum', a);
     this.dispatch(addKernel(), { a, b, y }, { uniforms: { count: y.size } });
     return y;
   }

@@ -4,6 +4,13 @@ import { HysparkError } from '../errors.ts';
 
 export type Shape = readonly number[];
 export type DType = 'f32' | 'u32';
+/** How elements lie in memory. Arithmetic is in the element type: `f16` is what a mixed tape's feature maps are rounded to. */
+export type Storage = DType | 'f16';
+/**
+ * `mixed` stores feature maps and their gradients as f16. Everything else stays f32: arithmetic, sums and statistics, losses, inputs, parameters,
+ * their gradients and moments. Needs the feature `shader-f16`.
+ */
+export type Precision = 'float32' | 'mixed';
 
 /**
  * What a tensor's memory is for:
@@ -33,6 +40,7 @@ export class Tensor {
     readonly requiresGrad: boolean,
     /** A plan may compute it again for the backward pass instead of keeping it (`Tape.recomputable`). */
     public recomputable = false,
+    readonly storage: Storage = dtype,
   ) {
     if (shape.some((n) => !Number.isInteger(n) || n < 1)) {
       throw new HysparkError('bad-shape', { doing: `Tensor "${name}"`, got: shapeText(shape), need: 'positive sizes' });
@@ -44,8 +52,9 @@ export class Tensor {
     return sizeOf(this.shape);
   }
 
+  /** Whole words: what a buffer's ranges are measured in. */
   get bytes(): number {
-    return this.size * 4; // both element types are four bytes
+    return this.storage === 'f16' ? Math.ceil(this.size / 2) * 4 : this.size * 4;
   }
 
   /** Size of the last axis: channels, which are contiguous. */

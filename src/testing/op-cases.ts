@@ -68,6 +68,8 @@ export interface OpCases<A> {
   readonly kinked?: boolean;
   /** Largest difference / largest magnitude of the tensor, with the reason where it is not float32's usual 1e-5. */
   readonly tolerance?: { readonly forward: number; readonly backward: number; readonly why: string };
+  /** Maps of its own that the op keeps as f16 between its kernels on a mixed tape: their roundings, 2⁻¹¹ each, show in the results. */
+  readonly roundings?: (attributes: A) => number;
 }
 
 export function defineCases<A>(cases: OpCases<A>): OpCases<A> {

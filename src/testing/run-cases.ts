@@ -5,15 +5,25 @@ import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
+import { scale } from '../ops/scale.ts';
 import { Random } from '../random.ts';
+import { roundToHalf } from '../tape/half.ts';
 import { defineOp, type Target } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
-import { sizeOf, type Tensor } from '../tape/tensor.ts';
+import { type Precision, sizeOf, type Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import type { OpCases, Sample, Values } from './op-cases.ts';
 
 const USUAL = { forward: 1e-5, backward: 1e-5 };
+
+/** Inputs that are feature maps, by the names that ops give them: a mixed tape stores them as f16. */
+const MAPS = ['x', 'a', 'b', 'residual', 'qkv', 'prediction'];
+const mapsOf = ({ inputs }: { readonly inputs: object }) => Object.keys(inputs).filter((name) => MAPS.includes(name));
+/** Whether mixed precision changes how the op's inputs are stored. */
+export const hasMaps = (cases: OpCases<never>) => cases.samples.some((sample) => mapsOf(sample).length > 0);
+/** f16 rounds to 11 significant bits: by at most this share of a number. */
+const HALF_ROUNDING = 2 ** -11;
 
 /** Hands a given dy to the op under test: its forward is 0, its backward is dy. */
 export const probe = defineOp({
@@ -25,37 +35,60 @@ export const probe = defineOp({
   backward: (_recorder, { attributes: dy }) => ({ y: dy }),
 });
 
-/** The op and its gradients on a tape of their own. */
-export function recordSample<A>(cases: OpCases<A>, sample: Sample<A>, target: Target, variables = new Variables()) {
-  const tape = new Tape(target);
+/** The op and its gradients on a tape of their own. On a mixed one its maps are stored as f16 first (`stored`). */
+export function recordSample<A>(
+  cases: OpCases<A>,
+  sample: Sample<A>,
+  target: Target,
+  variables = new Variables(),
+  precision: Precision = 'float32',
+) {
+  const tape = new Tape(target, precision);
+  const maps = precision === 'mixed' ? mapsOf(sample) : [];
   const tensors: Record<string, Tensor> = {};
   for (const [name, { shape, role = 'parameter', dtype }] of Object.entries(sample.inputs)) {
     if (role === 'parameter') tensors[name] = variables.parameter(name, shape);
     else tensors[name] = role === 'state' ? variables.state(name, shape) : tape.input(name, shape, dtype);
   }
   const { table, all, write } = declareTables(tape, sample);
-  const y = tape.output(cases.record(tape, tensors, sample.attributes, table, all));
+  const stored = Object.fromEntries(maps.map((name) => [name, scale(tape, { x: tensors[name]! }, { factor: 1 })]));
+  const y = tape.output(cases.record(tape, { ...tensors, ...stored }, sample.attributes, table, all));
   const dy = tape.input('dy', y.shape);
   const gradients = cases.backward ? tape.backward(probe(tape, { y }, dy)) : new Map<Tensor, Tensor>();
   for (const gradient of gradients.values()) tape.output(gradient);
-  return { tape, tensors, write, y, dy, gradients };
+  return { tape, tensors, stored, write, y, dy, gradients };
 }
 
-/** Every check on one sample: forward, gradients, states, determinism, on memory that was filled with NaN. */
+export interface RunOptions {
+  /** The adapter whose kernels are chosen; the device's own by default. */
+  readonly target?: Target;
+  readonly precision?: Precision;
+  readonly tolerance?: { readonly forward: number; readonly backward: number };
+}
+
+/**
+ * Every check on one sample: forward, gradients, states, determinism, on memory that was filled with NaN.
+ *
+ * On a `mixed` tape the loop starts from maps and a dy that f16 holds, so what a kernel reads is exact. A result or gradient that is stored
+ * as f16 may differ by one rounding more than in f32, and what is computed from a map between (`roundings`) by that map's.
+ */
 export async function runSample<A>(
   device: Device,
   cases: OpCases<A>,
   sample: Sample<A>,
-  target: Target = device.report,
-  tolerance = cases.tolerance ?? USUAL,
+  { target = device.report, precision = 'float32', tolerance = cases.tolerance ?? USUAL }: RunOptions = {},
 ): Promise<void> {
+  const isMixed = precision === 'mixed';
   const variables = new Variables(device.limits.maxStorageBufferBindingSize);
-  const { tape, tensors, write, y, dy, gradients } = recordSample(cases, sample, target, variables);
+  const recorded = recordSample(cases, sample, target, variables, precision);
+  const { tape, tensors, stored, write, y, dy, gradients } = recorded;
   const values = drawInputs(cases.op, sample);
+  for (const name of Object.keys(stored)) Object.assign(values, { [name]: values[name]!.map(roundToHalf) });
   await variables.allocate(device, false);
   const plan = await compile(device, tape, variables);
   try {
-    const dyValues = draw(`${cases.op}/${sample.name}/dy`, y.size);
+    const drawn = draw(`${cases.op}/${sample.name}/dy`, y.size);
+    const dyValues = isMixed ? drawn.map(roundToHalf) : drawn;
     plan.write(dy, Float32Array.from(dyValues));
     write(plan);
     const run = async () => {
@@ -64,7 +97,7 @@ export async function runSample<A>(
         if (tensor.kind === 'input') plan.write(tensor, tensor.dtype === 'u32' ? Uint32Array.from(data) : data);
         else variables.write(tensor, data);
       }
-      plan.fillActivations(Number.NaN);
+      plan.fillActivations();
       await plan.step();
       const results: Record<string, Float32Array> = { y: await plan.read(y) };
       for (const [parameter, gradient] of gradients) results[`d ${parameter.name}`] = await plan.read(gradient);
@@ -76,14 +109,17 @@ export async function runSample<A>(
     const first = await run();
     const second = await run();
     const expected = cases.forward(values, sample.attributes, sample);
-    compare('y', first.y!, expected.y, tolerance.forward);
+    const between = isMixed ? (cases.roundings?.(sample.attributes) ?? 0) * HALF_ROUNDING : 0;
+    const ofStorage = (tensor: Tensor) => between + (tensor.storage === 'f16' ? HALF_ROUNDING : 0);
+    compare('y', first.y!, expected.y, tolerance.forward + ofStorage(y));
     for (const [name, state] of Object.entries(expected.states ?? {})) {
       compare(`state ${name}`, first[`state ${name}`]!, state, tolerance.forward);
     }
     if (cases.backward) {
       const expectedGradients = cases.backward(values, sample.attributes, dyValues, sample);
       for (const [name, gradient] of Object.entries(expectedGradients)) {
-        compare(`gradient of ${name}`, first[`d ${name}`] ?? new Float32Array(0), gradient, tolerance.backward);
+        const most = tolerance.backward + ofStorage(stored[name] ?? tensors[name]!);
+        compare(`gradient of ${name}`, first[`d ${name}`] ?? new Float32Array(0), gradient, most);
       }
     }
     for (const [name, result] of Object.entries(first)) {

@@ -8,6 +8,7 @@ import type { Bytes } from '../formats/bytes.ts';
 import { openSafetensors, type SafetensorsIndex, writeSafetensors } from '../formats/safetensors.ts';
 import type { TensorSource } from '../formats/tensor.ts';
 import type { Declarations } from '../nn/declare.ts';
+import type { LossScale } from '../ops/loss-scale.ts';
 import { shapeText, type Tensor } from '../tape/tensor.ts';
 
 /** Where a run is. `cursor` and `configuration` are whatever plain data the loader and the run keep there. */
@@ -17,6 +18,8 @@ export interface RunState {
   /** Training passes taken: steps times micro-batches. */
   readonly passes: number;
   readonly seed: number;
+  /** Of the next step, with mixed precision. */
+  readonly lossScale?: LossScale;
   /** Where the data loader stands. */
   readonly cursor: unknown;
   /** Model, recipe and plan: enough to build the same run again. */
@@ -81,6 +84,10 @@ function readRun({ format, run }: Record<string, string>, file: string): RunStat
   for (const field of ['step', 'passes', 'seed'] as const) {
     if (!Number.isSafeInteger(state?.[field]))
       throw refuse(`a run whose ${field} is ${JSON.stringify(state?.[field])}`);
+  }
+  const { lossScale } = state;
+  if (lossScale !== undefined && !(lossScale.length === 2 && lossScale[0] >= 1 && lossScale[1] >= 0)) {
+    throw refuse(`a run whose lossScale is ${JSON.stringify(lossScale)}`);
   }
   return state;
 }

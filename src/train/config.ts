@@ -21,7 +21,7 @@ const DEFAULT_STEPS = 300;
  */
 export function resolveConfig(options: RunOptions, trainingScans = 1): RunConfig {
   const preset = options.preset ?? 'tiny';
-  if (!(preset in PRESETS)) fail('preset', preset, `one of ${Object.keys(PRESETS).join(', ')}`);
+  oneOf('preset', preset, Object.keys(PRESETS) as PresetName[]);
   const model = checkConfig({ ...PRESETS[preset], ...options.model });
   const batch = whole('batch', options.batch ?? 2, 1);
   const accumulate = whole('accumulate', options.accumulate ?? 1, 1);
@@ -57,6 +57,7 @@ export function resolveConfig(options: RunOptions, trainingScans = 1): RunConfig
     checkpointEvery: whole('checkpointEvery', options.checkpointEvery ?? evaluateEvery, 1),
     keep: whole('keep', options.keep ?? 2, 1),
     recompute: options.recompute ?? false,
+    precision: oneOf('precision', options.precision ?? 'float32', ['float32', 'mixed']),
   };
 }
 
@@ -81,6 +82,10 @@ function positive(name: string, value: number): number {
 
 function share(name: string, value: number): number {
   return value >= 0 && value < 1 ? value : fail(name, value, '0 up to, not including, 1');
+}
+
+function oneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
+  return choices.includes(value) ? value : fail(name, value, `one of ${choices.join(', ')}`);
 }
 
 function pair(value: readonly [number, number]): readonly [number, number] {

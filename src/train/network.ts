@@ -4,10 +4,11 @@
  */
 
 import { HysparkError } from '../errors.ts';
-import type { AdapterReport } from '../gpu/adapter.ts';
+import { type AdapterReport, F16 } from '../gpu/adapter.ts';
 import { HySparK, type HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { Declarations } from '../nn/declare.ts';
 import { adamw, gradientNorm, keepGradients } from '../ops/adamw.ts';
+import { declareLossScale } from '../ops/loss-scale.ts';
 import type { Target } from '../tape/op.ts';
 import { type Layout, layOut } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
@@ -23,29 +24,40 @@ export interface RunNetwork {
   readonly pass: { readonly tape: Tape; readonly graph: HySparKGraph; readonly keep?: Tensor };
   /** The optimiser's step: the same tape as `pass` where passes are not accumulated. Reports the gradient's norm last. */
   readonly update: { readonly tape: Tape; readonly schedule: Tensor };
+  /** With mixed precision. */
+  readonly lossScale?: Tensor;
   /** One crop, running statistics, no gradients. */
   readonly judge: ViewerTape;
 }
 
 /** What a run is recorded for: an adapter's report, with the kernels that were chosen for it by measuring. */
-export type RunTarget = Target & Pick<AdapterReport, 'limits'>;
+export type RunTarget = Target & Pick<AdapterReport, 'name' | 'limits' | 'features'>;
 
-/** Records everything a run launches. No device is needed. */
+/** Records everything a run launches. No device is needed. Error `unsupported`: mixed precision on an adapter that cannot. */
 export function recordRun(config: RunConfig, report: RunTarget): RunNetwork {
+  const { precision } = config;
+  if (precision === 'mixed' && !report.features.includes(F16)) {
+    throw new HysparkError('unsupported', {
+      doing: 'Option "precision"',
+      got: `mixed on ${report.name}, which lacks the WebGPU feature ${F16}`,
+      need: 'float32 on this adapter',
+    });
+  }
   const variables = new Variables(report.limits.maxStorageBufferBindingSize);
   const model = new HySparK(new Declarations(variables), config.model);
+  const lossScale = precision === 'mixed' ? declareLossScale(variables) : undefined;
   const { batch, accumulate, clip } = config;
 
-  const tape = new Tape(report);
+  const tape = new Tape(report, precision);
   const graph = model.graph(tape, { batch, training: true });
   tape.report(graph.loss);
   const keep = accumulate > 1 ? tape.input('keep', [1]) : undefined;
-  keepGradients(tape, tape.backward(graph.loss, 1 / accumulate), variables, keep);
+  keepGradients(tape, tape.backward(graph.loss, 1 / accumulate, lossScale), variables, keep);
 
   const last = accumulate > 1 ? new Tape(report) : tape;
   const schedule = last.input('schedule', [4]);
   const chunks = variables.chunks();
-  const norm = last.report(gradientNorm(last, chunks, clip));
+  const norm = last.report(gradientNorm(last, chunks, clip, lossScale));
   adamw(last, chunks, norm, schedule);
 
   return {
@@ -53,11 +65,12 @@ export function recordRun(config: RunConfig, report: RunTarget): RunNetwork {
     variables,
     pass: { tape, graph, keep },
     update: { tape: last, schedule },
-    judge: recordViewer(model, report),
+    lossScale,
+    judge: recordViewer(model, report, precision),
   };
 }
 
-/** What a configuration needs of an adapter, by arithmetic alone. */
+/** What a configuration needs of an adapter, by arithmetic alone. Error `unsupported` as for `recordRun`. */
 export function planRun(config: RunConfig, report: RunTarget): PlanReport {
   const network = recordRun(config, report);
   const { variables, pass, update, judge } = network;

@@ -1,9 +1,12 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { F16 } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
+import { FIRST_LOSS_SCALE } from '../ops/loss-scale.ts';
 import { MemoryStore } from '../store/memory.ts';
 import type { Tuning } from '../tape/op.ts';
 import { likeGpu } from '../testing/device.ts';
 import { anotherDevice, formulaLoader, SMALL_RUN, smallRun, troubles } from '../testing/runs.ts';
+import { openCheckpoint } from './checkpoint.ts';
 import { resolveConfig } from './config.ts';
 import { readMetrics } from './folder.ts';
 import { Trainer } from './trainer.ts';
@@ -73,6 +76,29 @@ describe('a run', () => {
     const resumed = await smallRun({ store, resume: true });
     expect(resumed).toMatchObject({ phase: 'finished', step: 8 });
     expect(fingerprint(await store.read(LAST))).toEqual(fingerprint(expected));
+  });
+
+  test('in mixed precision, stopped and resumed ends with the same bits and loss scale', async () => {
+    const options = { ...SMALL_RUN, precision: 'mixed' } as const;
+    const device = await anotherDevice();
+    const setup = { options, device: async () => device };
+    if (!device.report.features.includes(F16)) {
+      await expect(smallRun({ ...setup, store: new MemoryStore() })).rejects.toMatchObject({ code: 'unsupported' });
+      return;
+    }
+    const whole = new MemoryStore();
+    expect(await smallRun({ ...setup, store: whole })).toMatchObject({ phase: 'finished', step: 8 });
+    const store = new MemoryStore();
+    const onEvent = (event: { type: string; progress?: { step: number } }, run: { stop(): void }) => {
+      if (event.type === 'progress' && event.progress!.step === 3) run.stop();
+    };
+    expect(await smallRun({ ...setup, store, onEvent: onEvent as never })).toMatchObject({ phase: 'stopped' });
+    expect(await smallRun({ ...setup, store, resume: true })).toMatchObject({ phase: 'finished', step: 8 });
+    const last = await store.read(LAST);
+    expect(fingerprint(last)).toEqual(fingerprint(await whole.read(LAST)));
+    const { run } = await openCheckpoint(new Blob([last as Uint8Array<ArrayBuffer>]));
+    expect(run.lossScale).toEqual([FIRST_LOSS_SCALE, 8]);
+    device.dispose();
   });
 
   test('paused holds still, and goes on', async () => {

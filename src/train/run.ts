@@ -16,6 +16,7 @@ import { Feed, needSameScans } from './feed.ts';
 import { type Log, RunFolder, readHead, VERSION } from './folder.ts';
 import { Judge, previewPng } from './judge.ts';
 import { planRun } from './network.ts';
+import { Overflows } from './overflows.ts';
 import { Pace } from './pace.ts';
 import { reportHtml } from './report.ts';
 import { scheduleAt } from './schedule.ts';
@@ -79,6 +80,7 @@ export class Run {
   private pausing = false;
   private wake: () => void = () => undefined;
   private readonly pace = new Pace();
+  private readonly overflows = new Overflows((text) => this.log('warning', text));
   private readonly feed: Feed;
   private flushed = 0;
 
@@ -264,9 +266,9 @@ export class Run {
 
   /** Waits for the losses of a step, checks them and tells of them. */
   private async settle({ step, losses, crops }: Submitted): Promise<void> {
-    const { loss, gradientNorm } = await losses;
+    const { loss, gradientNorm, lossScale } = await losses;
     const { config, folder } = this;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+    if (!Number.isFinite(loss) || !this.overflows.mayGoOn(gradientNorm, lossScale)) {
       const where = crops.map(({ hash, start }) => `${hash} at ${start.join(' ')}`).join(', ');
       throw new HysparkError('not-finite', {
         doing: `Training step ${step + 1}`,
@@ -303,7 +305,8 @@ export class Run {
     const { config, feed, step } = this;
     await this.folder.flush(); // the metrics up to a checkpoint are there when it is
     const passes = step * config.accumulate;
-    const state = { step, passes, seed: config.seed, cursor: feed.cursor ?? null, configuration: config };
+    const lossScale = await this.trainer.lossScale();
+    const state = { step, passes, seed: config.seed, lossScale, cursor: feed.cursor ?? null, configuration: config };
     const path = await this.folder.saveCheckpoint(step, config.keep, () =>
       writeCheckpoint(this.trainer.model.declare, state),
     );

@@ -9,6 +9,7 @@ import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { HySparK, HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { adamwSchedule } from '../ops/adamw.ts';
+import { FIRST_LOSS_SCALE, type LossScale } from '../ops/loss-scale.ts';
 import { Random } from '../random.ts';
 import type { Tuning } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
@@ -21,7 +22,10 @@ import { Viewer } from './viewer.ts';
 export interface StepLosses {
   /** Mean over the step's passes. */
   readonly loss: number;
+  /** Infinite where the step was left out because a gradient overflowed. */
   readonly gradientNorm: number;
+  /** That the step was computed with; mixed precision only. */
+  readonly lossScale?: number;
 }
 
 /** Passes under way at once: one less than a plan's ring. */
@@ -65,8 +69,9 @@ export class Trainer {
       const passPlan = await build(pass.tape, config.recompute);
       const updatePlan = update.tape === pass.tape ? passPlan : await build(update.tape);
       const viewer = await Viewer.create(device, model, judge);
-      model.declare.initialise(config.seed);
-      return new Trainer(device, config, report, network, { pass: passPlan, update: updatePlan }, viewer);
+      const trainer = new Trainer(device, config, report, network, { pass: passPlan, update: updatePlan }, viewer);
+      trainer.begin();
+      return trainer;
     } catch (error) {
       for (const plan of made) plan.destroy();
       variables.destroy();
@@ -82,10 +87,25 @@ export class Trainer {
 
   /** The optimiser begins anew. */
   forgetMoments(): void {
+    this.setLossScale(undefined);
     const { variables } = this.network;
     for (const { firstMoments, secondMoments } of variables.chunks()) {
       for (const moments of [firstMoments, secondMoments]) variables.write(moments, new Float32Array(moments.size));
     }
+  }
+
+  /** Of the next step; undefined unless precision is mixed. No step may be under way. */
+  async lossScale(): Promise<LossScale | undefined> {
+    const { lossScale, variables } = this.network;
+    if (!lossScale) return undefined;
+    const [scale, goodSteps] = await variables.read(lossScale);
+    return [scale!, goodSteps!];
+  }
+
+  /** As a checkpoint has it; that of a run in float32 has none. */
+  setLossScale(value: LossScale = [FIRST_LOSS_SCALE, 0]): void {
+    const { lossScale, variables } = this.network;
+    if (lossScale) variables.write(lossScale, Float32Array.from(value));
   }
 
   get model(): HySparK {
@@ -117,7 +137,8 @@ export class Trainer {
     }
     const losses = Promise.all(results).then((reports) => {
       const sum = reports.slice(0, accumulate).reduce((s, [loss]) => s + loss![0]!, 0);
-      return { loss: sum / accumulate, gradientNorm: reports.at(-1)!.at(-1)![0]! };
+      const [gradientNorm, , lossScale] = reports.at(-1)!.at(-1)!;
+      return { loss: sum / accumulate, gradientNorm: gradientNorm!, lossScale };
     });
     losses.catch(() => undefined); // whoever awaits it hears of it
     return { losses };

@@ -37,14 +37,18 @@ export async function chooseKernels(
   const began = performance.now();
   const { pass, update, judge } = recordRun(config, device.report);
   const questions = questionsOf(device.report, [...new Set([pass.tape, update.tape, judge.tape])]);
+  // What is fastest depends on how maps are stored, too.
+  const entryOf = (key: string) => (config.precision === 'mixed' ? `mixed ${key}` : key);
   const path = fileOf(device.report);
   const stored = await readChoices(cache, path, device.report);
   const versions = new Map(questions.map((question) => [question.key, versionOf(question)]));
-  const known = ({ key }: Question) => stored[key]?.version === versions.get(key);
+  const known = ({ key }: Question) => stored[entryOf(key)]?.version === versions.get(key);
   const missing = questions.filter((question) => !known(question));
   const choices = { ...stored };
   const keep = (names: Tuning) => {
-    for (const [key, name] of Object.entries(names)) choices[key] = { name, version: versions.get(key)! };
+    for (const [key, name] of Object.entries(names)) {
+      choices[entryOf(key)] = { name, version: versions.get(key)! };
+    }
     return writeChoices(cache, path, device.report, choices);
   };
   if (missing.length > 0) {
@@ -54,7 +58,7 @@ export async function chooseKernels(
     const milliseconds = TUNING_MILLISECONDS - (performance.now() - began); // finding the questions counts
     await keep(await tune(device, missing, { milliseconds, ...options }));
   }
-  return Object.fromEntries(questions.map(({ key }) => [key, choices[key]!.name]));
+  return Object.fromEntries(questions.map(({ key }) => [key, choices[entryOf(key)]!.name]));
 }
 
 /** The kernels that a choice was between, in short: a changed kernel is measured again. */

@@ -2,6 +2,7 @@
 
 import type { PlainError } from '../errors.ts';
 import type { HySparkConfig, PresetName } from '../models/hyspark/config.ts';
+import type { Precision } from '../tape/tensor.ts';
 
 /** What a person chooses. Everything has a default; `resolveConfig` checks it and fills it in. */
 export interface RunOptions {
@@ -45,6 +46,11 @@ export interface RunOptions {
   readonly keep?: number;
   /** Compute activations again in the backward pass: less memory, about a third more work, the same bits. Default false. */
   readonly recompute?: boolean;
+  /**
+   * `mixed` stores feature maps and their gradients as 16-bit numbers: about half the memory; arithmetic, weights and the optimiser stay 32-bit. Needs an
+   * adapter with the feature `shader-f16`, else error `unsupported`. Default `float32`.
+   */
+  readonly precision?: Precision;
 }
 
 /** `RunOptions` with every choice made: what a run folder's `config.json` holds, and all that a run's numbers depend on. */
@@ -90,7 +96,10 @@ export interface Progress {
   readonly steps: number;
   /** Training loss of the step; predicting each patch's mean scores 1. */
   readonly loss: number;
-  /** L2 norm before clipping. */
+  /**
+   * L2 norm before clipping. Infinite, and `null` in JSON, where a step of mixed precision was left out because a gradient overflowed: then the loss
+   * scale is halved and training goes on.
+   */
   readonly gradientNorm: number;
   readonly learningRate: number;
   readonly epoch: number;

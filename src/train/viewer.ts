@@ -8,7 +8,7 @@ import type { HySparK, HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { unpatch } from '../ops/unpatch.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
-import type { Tensor } from '../tape/tensor.ts';
+import type { Precision, Tensor } from '../tape/tensor.ts';
 
 export type Volume = Float32Array<ArrayBuffer>;
 
@@ -27,8 +27,8 @@ export interface ViewerTape {
   readonly restored: Tensor;
 }
 
-export function recordViewer(model: HySparK, target: Tape['target']): ViewerTape {
-  const tape = new Tape(target);
+export function recordViewer(model: HySparK, target: Tape['target'], precision?: Precision): ViewerTape {
+  const tape = new Tape(target, precision);
   const graph = model.graph(tape, { batch: 1, training: false });
   tape.report(graph.loss);
   const { reconstruction, image, visible } = graph;

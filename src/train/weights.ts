@@ -48,6 +48,7 @@ export async function loadNewest(folder: RunFolder, trainer: Trainer, log: Log):
     try {
       const { run, load } = await openCheckpoint(await folder.store.open(path), path);
       await load(trainer.model.declare);
+      trainer.setLossScale(run.lossScale);
       return { step: run.step, path, cursor: (run.cursor as Cursor | null) ?? undefined };
     } catch (error) {
       if (!(error instanceof HysparkError) || !['bad-file', 'storage', 'mismatch'].includes(error.code)) throw error;

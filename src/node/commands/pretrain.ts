@@ -38,6 +38,7 @@ const RUN_OPTIONS = [
   'warmup',
   'clip',
   'recompute',
+  'precision',
 ] as const;
 
 export function pretrainCommand(): Command {
@@ -64,6 +65,7 @@ export function pretrainCommand(): Command {
     .option('--checkpoint-every <steps>', 'steps between checkpoints', aNumber)
     .option('--keep <n>', 'checkpoints kept beside the best', aNumber)
     .option('--recompute', 'less memory, about a third more work')
+    .option('--precision <name>', 'float32, or mixed: feature maps in 16 bits, about half the memory; needs shader-f16')
     .option('--seed <n>', 'equal seeds give equal runs on one adapter', aNumber)
     .option('--weights <file>', 'start from a checkpoint or a .pth')
     .option('--partial', 'take the weights that fit and leave the rest as drawn')

@@ -78,7 +78,7 @@ function terminalLines(): (event: RunEvent) => void {
       case 'plan': {
         const { plan, config } = event;
         line(
-          `${config.preset}: ${plan.parameters.toLocaleString('en')} trained numbers, ${mebibytes(plan.bytes.peak)} on the GPU, ${(plan.flops / 1e9).toFixed(1)} GFLOP a step, ${config.steps} steps`,
+          `${config.preset}: ${plan.parameters.toLocaleString('en')} trained numbers, ${mebibytes(plan.bytes.peak)} on the GPU, ${(plan.flops / 1e9).toFixed(1)} GFLOP a step, ${config.steps} steps${config.precision === 'mixed' ? ', mixed precision' : ''}`,
         );
         break;
       }
