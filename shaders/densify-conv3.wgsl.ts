@@ -86,7 +86,7 @@ export function borderPartialsKernel(): Kernel {
       elementwise(`
   let n = i % u.columns;
   let chunk = i / u.columns;
-  var sums: array<f32, 27>;
+  var sums = array<f32, 27>();
   var inside = 0.0; // most rows are
   for (var row = chunk; row < u.rows; row += u.chunks) {
     let value = dy[row * u.columns + n];

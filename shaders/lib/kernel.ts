@@ -119,6 +119,9 @@ export const elementArguments =
  * a CPU a few that walk them all, for there each workgroup costs as much as dozens of elements.
  */
 export function elementwise(body: string): string {
+  // Such a variable is zero at each turn of the loop by the standard, and what it last was by some compilers.
+  const unset = /\bvar \w+\s*:[^=;]*;/.exec(body)?.[0];
+  if (unset) throw new Error(`elementwise kernel: "${unset}" needs a value to begin with`);
   return `${elementIndex}
 @compute @workgroup_size(${WORKGROUP})
 fn main(${elementArguments}) {
