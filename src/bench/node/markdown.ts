@@ -11,7 +11,7 @@ Figures with their conditions. [How to read and repeat them](src/bench/README.md
 \`\`\`sh
 npm run bench -- kernels step encoder savings data memory --adapter lavapipe --set cases=telling repeats=5 --json lavapipe.json
 npm run bench -- kernels encoder savings --adapter swiftshader --set cases=telling maps=densify repeats=3 --json swiftshader.json
-npm run bench -- kernels encoder data memory --browser chromium --set cases=telling repeats=3 --json chromium.json
+npm run bench -- kernels step encoder data memory --browser chromium --set cases=telling repeats=3 --json chromium.json
 npm run bench -- --write lavapipe.json swiftshader.json chromium.json
 \`\`\`
 
