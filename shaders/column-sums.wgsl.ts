@@ -6,10 +6,18 @@
  */
 
 import { fold } from './lib/fold.ts';
-import { type ElementType, elementwise, type Kernel, kernel, type UniformType, WORKGROUP } from './lib/kernel.ts';
+import {
+  CPU_THREADS,
+  type ElementType,
+  elementwise,
+  type Kernel,
+  kernel,
+  type UniformType,
+  WORKGROUP,
+} from './lib/kernel.ts';
 
 /** Threads of pass 1 to aim for: fills a large GPU; on a few CPU cores, little is left for pass 2. */
-const TARGET_THREADS = { gpu: 32768, software: 2048 } as const;
+const TARGET_THREADS = { gpu: 32768, software: CPU_THREADS } as const;
 
 /** Chunks that rows are dealt to; at most as many as there are rows, and each with some rows to be worth its start. */
 export function columnChunks(rows: number, channels: number, software: boolean): number {

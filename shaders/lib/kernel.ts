@@ -101,6 +101,9 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
 /** Threads a workgroup of the plain one-thread-an-element kernels. */
 export const WORKGROUP = 64;
 
+/** Threads of a launch on a CPU at the most: some workgroups for each core, since a workgroup costs as much as dozens of elements there. */
+export const CPU_THREADS = 2048;
+
 /**
  * `elementIndex(...)`: the flat index of a thread when a one-dimensional launch was folded into two dimensions to stay under
  * 65535 workgroups an axis (`foldWorkgroups`).

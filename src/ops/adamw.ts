@@ -4,7 +4,7 @@
  */
 
 import { scaleKernel } from '../../shaders/elementwise.wgsl.ts';
-import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { CPU_THREADS, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import {
   accumulateKernel,
   adamwKernel,
@@ -48,8 +48,8 @@ export function keepGradients(
     const sums = tape.takeSums(gradient);
     if (sums) {
       const flat = variables.flatGradientOf(parameter);
-      const list = unsettled.get(flat.gradients) ?? [];
-      unsettled.set(flat.gradients, [...list, { ...sums, size: gradient.size, place: flat.first }]);
+      if (!unsettled.has(flat.gradients)) unsettled.set(flat.gradients, []);
+      unsettled.get(flat.gradients)!.push({ ...sums, size: gradient.size, place: flat.first });
     } else if (keep) {
       tape.dispatch(accumulateKernel(), { x: gradient, keep, total: home }, perElement(home.size));
     } else if (gradient.home || clashing.has(gradient)) {
@@ -90,7 +90,7 @@ function recordSums(tape: Tape, sums: readonly GradientSum[], gradients: Tensor,
     keep,
     gradients,
   };
-  const workgroups = foldWorkgroups(tape.target.class === 'gpu' ? count : Math.min(count, 64), 1);
+  const workgroups = foldWorkgroups(tape.target.class === 'gpu' ? count : Math.min(count, CPU_THREADS / WORKGROUP), 1);
   tape.dispatch(sumGradientsKernel(keep !== undefined), bind, { uniforms: { count }, workgroups });
 }
 
@@ -149,7 +149,7 @@ export function adamw(
 ): void {
   for (const chunk of chunks) {
     const { size } = chunk.parameters;
-    const threads = recorder.target.class === 'gpu' ? size : Math.min(size, 4096);
+    const threads = recorder.target.class === 'gpu' ? size : Math.min(size, CPU_THREADS);
     const launch = perElement(threads, { size, beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, epsilon });
     recorder.dispatch(adamwKernel(norm.size === 3), { ...chunk, norm, schedule }, launch);
   }

@@ -89,15 +89,17 @@ export const feedForward = defineOp({
       y: dPre,
       slopeAt: pre,
     });
-    const weightGradient = (a: Tensor, d: Tensor, weight: Tensor) => {
+    const weightGradient = (layer: 1 | 2, a: Tensor, d: Tensor) => {
+      const weight = inputs[`weight${layer}`];
+      if (!needs(`weight${layer}`) && !needs(`bias${layer}`)) return {};
       const [k, n] = weight.shape as [number, number];
       const dWeight = recorder.tensor('dWeight', weight.shape);
       const size = { rows, inner: k, columns: n, layout: plain(n) };
       const dBias = recordWeightGradient(recorder, { addressing: 'rows', a, d, ...size, dWeight, bias: true });
       return { dWeight, dBias };
     };
-    const second = weightGradient(hidden, dy, weight2);
-    const first = weightGradient(x, dPre, weight1);
+    const second = weightGradient(2, hidden, dy);
+    const first = weightGradient(1, x, dPre);
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = recorder.like('dx', x);

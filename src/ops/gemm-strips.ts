@@ -39,7 +39,8 @@ export function stripTile(
     const results = across * (addressing === 'corners' ? 2 : 1);
     let length = Math.min(edge, wide ? 16 : 8);
     while (length > 4 && length * results > 96) length /= 2;
-    const most = Math.min(8 / Math.min(length, 8), Math.max(1, Math.floor(128 / (length * results))));
+    // Some 8 voxels a lane, where so many accumulators allow it.
+    const most = Math.min(Math.ceil(8 / length), Math.max(1, Math.floor(128 / (length * results))));
     const strips = Math.min(most, stripsOf(rows, length * lanes));
     return { lanes, subgroups, strips, length, columns: across, unroll: 1, vec4: false };
   }

@@ -5,13 +5,11 @@
 
 import type { Tunable } from '../../shaders/gemm/family.ts';
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
-import { WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { randomMasks } from '../bricks/mask.ts';
 import { brickTableData, NONE } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import { Random } from '../random.ts';
-import { foldWorkgroups } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { type Dispatch, Tape } from '../tape/tape.ts';
 import { type Storage, Tensor } from '../tape/tensor.ts';
@@ -185,10 +183,7 @@ export async function buildTrial(
     tape.dispatch(
       weightGradientFinishKernel(false),
       { partials: bind.partials, dWeight: result },
-      {
-        uniforms: { count, splits: splits.splits, inner, columns, ...dense },
-        workgroups: foldWorkgroups(count, WORKGROUP),
-      },
+      { uniforms: { count, splits: splits.splits, inner, columns, ...dense } },
     );
   }
   tape.output(result!);

@@ -55,14 +55,13 @@ export const linear = defineOp({
       dx = recorder.like('dx', x);
       const transposed = { strideTap: 0, strideInner: 1, strideColumn: columns };
       const size = { rows: x.rows, inner: columns, columns: inner };
-      const sofar = gradientSoFar('x');
       recordProduct(recorder, {
         addressing: 'rows',
         a: dy,
         weight,
         layout: transposed,
         ...size,
-        residual: sofar,
+        residual: gradientSoFar('x'),
         y: dx,
       });
     }

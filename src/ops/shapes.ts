@@ -1,5 +1,6 @@
 /** Shape arithmetic that ops share: feature maps [bricks, edge³, C] and the launches over their elements. */
 
+import { CPU_THREADS } from '../../shaders/lib/kernel.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { HysparkError } from '../errors.ts';
 import { type Launch, needDType, needRank, type Target } from '../tape/op.ts';
@@ -48,7 +49,7 @@ export function perChannel(
   channels: number,
   uniforms: Readonly<Record<string, number>> = {},
 ): Launch {
-  const threads = target.class === 'gpu' ? 262144 : 2048;
+  const threads = target.class === 'gpu' ? 262144 : CPU_THREADS;
   const lanes = Math.min(rows, Math.max(1, Math.floor(threads / channels)));
   return perElement(lanes * channels, { rows, channels, ...uniforms });
 }

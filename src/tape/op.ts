@@ -2,7 +2,7 @@
 
 import type { Tunable } from '../../shaders/gemm/family.ts';
 import type { SubgroupMatrix } from '../../shaders/gemm/matrix.wgsl.ts';
-import { type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { CPU_THREADS, type Kernel, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Tape } from './tape.ts';
@@ -115,13 +115,10 @@ export function defineOp<I extends Inputs, A, S>(definition: OpDefinition<I, A, 
   });
 }
 
-/** Threads that walk elements where there are more: on a GPU one each; on a CPU enough for its cores. */
-const MOST_THREADS = { gpu: Number.POSITIVE_INFINITY, plain: Number.POSITIVE_INFINITY, software: 2048 } as const;
-
-/** Workgroups of an elementwise kernel for `count` elements. */
+/** Workgroups of an elementwise kernel for `count` elements: a thread each on a GPU, few that walk them on a CPU. */
 export function elementWorkgroups(target: Target, count: number): Workgroups {
-  const kind = target.class === 'software-subgroups' ? 'software' : target.class;
-  return foldWorkgroups(Math.min(count, target.mostThreads ?? MOST_THREADS[kind]), WORKGROUP);
+  const isCpu = target.class === 'software' || target.class === 'software-subgroups';
+  return foldWorkgroups(Math.min(count, target.mostThreads ?? (isCpu ? CPU_THREADS : count)), WORKGROUP);
 }
 
 /** Workgroups for a one-dimensional launch of `threads`, folded into y where x would pass the device's 65535. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { elementwise } from '../../shaders/lib/kernel.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { brickTable } from '../bricks/table.ts';
 import { add } from '../ops/add.ts';
@@ -104,4 +105,9 @@ test('variables refuse a name twice, and a declaration after use', () => {
 test('tensors refuse empty and fractional shapes', () => {
   expect(() => new Tape().input('x', [0, 3])).toThrow(/Tensor "x": got \[0, 3\], need positive sizes/);
   expect(() => new Tape().input('x', [1.5])).toThrow(/need positive sizes/);
+});
+
+test('an elementwise kernel refuses a variable that has no value to begin with: its threads take several turns', () => {
+  expect(() => elementwise('var sums: array<f32, 27>; y[i] = sums[0];')).toThrow(/needs a value to begin with/);
+  expect(elementwise('var sums = array<f32, 27>(); var n: u32 = 1u;')).toContain('sums');
 });
