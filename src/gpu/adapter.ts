@@ -98,7 +98,7 @@ function subgroupMatrices(adapter: GPUAdapter, features: readonly string[]): Sub
     subgroupMatrixConfigs?: Iterable<MatrixConfig>;
   };
   return [...subgroupMatrixConfigs].flatMap(({ componentType: input, resultComponentType, M, N, K }) => {
-    const known = input === 'f32' || (input === 'f16' && features.includes('shader-f16'));
+    const known = input === 'f32' || (input === 'f16' && features.includes(F16));
     return known && resultComponentType === 'f32' ? [{ input, M, N, K, lanes }] : [];
   });
 }

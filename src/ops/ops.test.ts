@@ -43,6 +43,10 @@ for (const cases of runtimeName() === 'browser' ? [] : all) {
   }
 }
 
+test('every op with a feature map is tested with maps of f16', () => {
+  expect(all.filter((cases) => !hasMaps(cases)).map(({ op }) => op)).toEqual(['gatherBricks']); // it reads volumes
+});
+
 // Once more with feature maps stored as f16. Where the adapter cannot, asking for it is a typed error.
 for (const cases of all.filter(hasMaps)) {
   describe(`${cases.op} with maps of f16`, () => {
