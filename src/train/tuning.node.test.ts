@@ -22,13 +22,13 @@ beforeEach(async () => {
 });
 
 /** Times one product's candidates, each quicker than the one before, then is up. */
-async function choose(on = device) {
+async function choose(on = device, run = config) {
   [timed, told] = [0, 0];
   const stopwatch: Stopwatch = {
     now: () => (timed >= 3 * 2 ? 1e7 : 0),
     time: async () => 1 / ++timed,
   };
-  const tuning = await chooseKernels(on, config, cache, () => told++, { stopwatch, milliseconds: 1e6 });
+  const tuning = await chooseKernels(on, run, cache, () => told++, { stopwatch, milliseconds: 1e6 });
   return tuning!;
 }
 
@@ -63,6 +63,18 @@ describe('choosing kernels', () => {
     expect(await choose()).toEqual(tuning);
     expect([timed, told]).toEqual([6, 1]);
     expect((await file()).choices).toEqual(stored.choices);
+  });
+
+  test('measures mixed precision by itself: what is fastest depends on how maps are stored', async () => {
+    const mixed = resolveConfig({ ...SMALL_RUN, precision: 'mixed' });
+    const tuning = await choose();
+    const ofMixed = await choose(device, mixed);
+    expect([timed, told]).toEqual([6, 1]);
+    expect(Object.keys(ofMixed).sort()).toEqual(Object.keys(tuning).sort());
+    const { choices } = await file();
+    expect(Object.keys(choices).filter((key) => key.startsWith('mixed ')).length).toBe(Object.keys(tuning).length);
+    expect(await choose(device, mixed)).toEqual(ofMixed);
+    expect([timed, told]).toEqual([0, 0]);
   });
 
   test.each([
