@@ -29,6 +29,7 @@ export { sum } from './ops/sum.ts';
 export { transposedConv2 } from './ops/transposed-conv2.ts';
 export { unpatch } from './ops/unpatch.ts';
 export { upConv3 } from './ops/up-conv3.ts';
+export * from './tape/layout.ts';
 export * from './tape/op.ts';
 export * from './tape/plan.ts';
 export { Tape } from './tape/tape.ts';

@@ -5,7 +5,8 @@ import { linear } from '../ops/linear.ts';
 import { sum } from '../ops/sum.ts';
 import { testDevice } from '../testing/device.ts';
 import { initialise, smallNetwork, writeStep } from '../testing/network.ts';
-import { compile, layOut, type Plan } from './plan.ts';
+import { layOut } from './layout.ts';
+import { compile, type Plan } from './plan.ts';
 import { Tape } from './tape.ts';
 import { Variables } from './variables.ts';
 

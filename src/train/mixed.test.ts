@@ -3,7 +3,7 @@ import { type AdapterReport, F16 } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
 import { FIRST_LOSS_SCALE, GROWTH_INTERVAL } from '../ops/loss-scale.ts';
 import { Random } from '../random.ts';
-import { layOut } from '../tape/plan.ts';
+import { layOut } from '../tape/layout.ts';
 import { testDevice } from '../testing/device.ts';
 import { SMALL } from '../testing/hyspark.ts';
 import { resolveConfig } from './config.ts';
