@@ -45,6 +45,8 @@ export interface ProductShape {
   readonly edge: number;
   /** Weights contiguous along columns. */
   readonly unitStride: boolean;
+  /** Rows of `a`, and of the weight whichever way it is contiguous, begin at whole vec4 and are whole numbers of them. */
+  readonly vectors: boolean;
 }
 
 export const PRODUCT_UNIFORMS = {

@@ -23,7 +23,7 @@ import {
   weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
-import { factorReads, gradientReads, presentTaps } from './tile.wgsl.ts';
+import { factorElements, gradientElements, presentTaps } from './tile-form.ts';
 
 /** A shape that an adapter's units multiply: [M, K] · [K, N], summed in f32. Read from the adapter, never assumed. */
 export interface SubgroupMatrix {
@@ -146,7 +146,7 @@ export function matrixProductKernel(variant: ProductVariant, tile: MatrixTile, u
     ? `let n = e % ${across}u; let step = e / ${across}u;`
     : `let step = e % ${depth}u; let n = e / ${depth}u;`;
   const code = `${productLibrary(variant)}
-${factorReads}
+${factorElements}
 ${variant.skip ? presentTaps(down, threads) : ''}
 var<workgroup> tileA: array<${input}, ${down * strideA}>;
 var<workgroup> tileB: array<${input}, ${depth * strideB}>;
@@ -168,11 +168,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var k0 = 0u; k0 < u.inner; k0 += ${depth}u) {
       for (var e = local; e < ${down * depth}u; e += ${threads}u) {
         let step = e % ${depth}u; let r = e / ${depth}u;
-        tileA[r * ${strideA}u + step] = ${input}(readA(sources[r], k0 + step));
+        tileA[r * ${strideA}u + step] = ${input}(elementA(sources[r], k0 + step));
       }
       for (var e = local; e < ${across * depth}u; e += ${threads}u) {
         ${order}
-        tileB[step * ${strideB}u + n] = ${input}(readB(tap, k0 + step, n0 + n));
+        tileB[step * ${strideB}u + n] = ${input}(elementB(tap, k0 + step, n0 + n, u.inner));
       }
       workgroupBarrier();
       ${multiply((i) => `offsetA + step + ${i * M * strideA}u`, 'row_major', strideA)}
@@ -205,7 +205,7 @@ export function matrixWeightGradientKernel(variant: WeightGradientVariant, tile:
   const taps = TAPS[variant.addressing];
   const strideA = down + padOf(matrix);
   const code = `${weightGradientLibrary(variant)}
-${gradientReads}
+${gradientElements}
 var<workgroup> tileA: array<${input}, ${depth * strideA}>;
 var<workgroup> tileB: array<${input}, ${depth * strideB}>;
 var<workgroup> sources: array<u32, ${depth}>;
@@ -225,11 +225,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     workgroupBarrier();
     for (var e = local; e < ${down * depth}u; e += ${threads}u) {
       let step = e / ${down}u; let k = e % ${down}u;
-      tileA[step * ${strideA}u + k] = ${input}(readA(sources[step], k0 + k));
+      tileA[step * ${strideA}u + k] = ${input}(elementA(sources[step], k0 + k));
     }
     for (var e = local; e < ${across * depth}u; e += ${threads}u) {
       let step = e / ${across}u; let n = e % ${across}u;
-      tileB[step * ${strideB}u + n] = ${input}(readD(m0 + step, end, n0 + n, tap));
+      tileB[step * ${strideB}u + n] = ${input}(elementD(m0 + step, end, n0 + n, tap));
     }
     workgroupBarrier();
     ${multiply((i) => `offsetA + step * ${strideA}u + ${i * M}u`, 'col_major', strideA)}

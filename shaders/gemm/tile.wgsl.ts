@@ -1,163 +1,81 @@
 /**
- * The micro-kernel for real GPUs: a workgroup stages tiles of both factors in workgroup memory, a thread owns an 8 × 8 or 8 × 4 block
- * of results in registers. Tiles are kept as vec4 with a padded stride, so that a step of the contraction is 4 vector reads for
- * 64 multiply-adds, and each vec4 is written whole by one thread.
+ * The product's micro-kernel for real GPUs: a workgroup stages tiles of both factors in workgroup memory, a thread owns a block of up to
+ * 8 × 8 results in registers. Both factors are read, staged and multiplied as vec4: 4 of the contraction for rows, and for columns 4 of
+ * whichever lies together in memory. So a quarter of a step is 16 vector reads for 256 multiply-adds, and nothing is transposed.
  *
- * Workgroup memory: depth · (down + across + 8) · 4 B, under 13 KiB with the tiles of the table. Barriers: two a tile, two a tap.
+ * Staged tiles are arrays of arrays: a compiler that keeps each index inside its array does so once a thread, not once a read. The loop over a
+ * tile has no constant end: unrolled it takes registers that other workgroups need (measured: 33 down to 20 TFLOP/s on an H100).
+ *
+ * Workgroup memory: `tileMemory`. Barriers: two a staging, two a tap at least.
  */
 
 import { type Kernel, kernel } from '../lib/kernel.ts';
 import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
-import {
-  PRODUCT_UNIFORMS,
-  type ProductVariant,
-  productLibrary,
-  productReads,
-  productWrites,
-  WEIGHT_GRADIENT_UNIFORMS,
-  type WeightGradientVariant,
-  weightGradientLibrary,
-  weightGradientReads,
-} from './family.ts';
+import { PRODUCT_UNIFORMS, type ProductVariant, productLibrary, productReads, productWrites } from './family.ts';
+import { each, factorReads, presentTaps, range, spreadOf, staging, type WorkgroupTile } from './tile-form.ts';
 
-export interface WorkgroupTile {
-  /** Rows and columns of the workgroup's block of results. */
-  readonly down: number;
-  readonly across: number;
-  /** Of the contraction, in one staging. */
-  readonly depth: number;
-  /** Columns of a thread's block, 4 or 8; its rows are 8. */
-  readonly threadColumns: number;
+/** Bytes of workgroup memory. */
+export function tileMemory({ down, across, depth }: WorkgroupTile): number {
+  return 4 * (depth * (down + across) + down) + 32;
 }
 
-const THREAD_ROWS = 8;
-const range = (n: number) => Array.from({ length: n }, (_, i) => i);
-const lines = (n: number, line: (i: number) => string) => range(n).map(line).join('\n    ');
-
-interface Parts {
-  readonly threads: number;
-  /** Strides of the staged tiles, in vec4. */
-  readonly strideA: number;
-  readonly strideB: number;
-  readonly declarations: string;
-  readonly clear: string;
-  /** Multiplies the staged tiles into the thread's block. */
-  readonly multiply: string;
-}
-
-function parts({ down, across, depth, threadColumns }: WorkgroupTile): Parts {
-  const [strideA, strideB] = [down / 4 + 1, across / 4 + 1];
+/** WGSL: multiplies the staged tiles into sum0_0 …, of the first `quads` · 4 of the contraction. */
+function multiply({ threadRows, threadColumns }: WorkgroupTile, unitStride: boolean): string {
   const vectors = threadColumns / 4;
-  return {
-    threads: (down / THREAD_ROWS) * (across / threadColumns),
-    strideA,
-    strideB,
-    declarations: `
-var<workgroup> tileA: array<vec4f, ${depth * strideA}>;
-var<workgroup> tileB: array<vec4f, ${depth * strideB}>;`,
-    clear: lines(THREAD_ROWS, (r) =>
-      range(vectors)
-        .map((v) => `var sum${r}_${v} = vec4f(0.0);`)
-        .join(' '),
-    ),
-    multiply: `for (var step = 0u; step < ${depth}u; step++) {
-      let a0 = tileA[step * ${strideA}u + blockRow * 2u];
-      let a1 = tileA[step * ${strideA}u + blockRow * 2u + 1u];
-      ${range(vectors)
-        .map((v) => `let b${v} = tileB[step * ${strideB}u + blockColumn * ${vectors}u + ${v}u];`)
-        .join(' ')}
-      ${lines(THREAD_ROWS, (r) =>
-        range(vectors)
-          .map((v) => `sum${r}_${v} += a${r >> 2}[${r & 3}] * b${v};`)
-          .join(' '),
-      )}
-    }`,
-  };
+  const rows = each(threadRows, (r) => `let a${r} = tileA[quad][${r}][blockRow];`, ' ');
+  const byColumns = (
+    c: number,
+  ) => `{ ${each(vectors, (v) => `let b${v} = tileB[4u * quad + ${c}u][${v}][blockColumn];`, ' ')}
+        ${each(threadRows, (r) => each(vectors, (v) => `sum${r}_${v} = fma(vec4f(a${r}[${c}]), b${v}, sum${r}_${v});`, ' '), ' ')} }`;
+  const sum = (r: number, c: number) => `sum${r}_${c >> 2}[${c & 3}]`;
+  const byInner = (c: number) => `{ let b = tileB[quad][${c}][blockColumn];
+        ${each(threadRows, (r) => `${sum(r, c)} = fma(a${r}.w, b.w, fma(a${r}.z, b.z, fma(a${r}.y, b.y, fma(a${r}.x, b.x, ${sum(r, c)}))));`, ' ')} }`;
+  return `for (var quad = 0u; quad < quads; quad++) {
+      ${rows}
+      ${unitStride ? each(4, byColumns, '\n      ') : each(threadColumns, byInner, '\n      ')}
+      }`;
 }
 
-/** Calls `each` for the `count` vec4 of a tile in turns of the workgroup's threads. */
-function staged(count: number, threads: number, each: string): string {
-  return `for (var e = local; e < ${count}u; e += ${threads}u) {
-      ${each}
-    }`;
-}
-
-/** The channel that is 1 where a row is present; the barrier keeps the rows' sources until all have read them. */
-function addConstant(threadColumns: number): string {
-  const vectors = range(threadColumns / 4);
-  const read = (v: number, c: number) => `readOne(tap, n0 + blockColumn * ${threadColumns}u + ${4 * v + c}u)`;
-  return `${vectors
-    .map(
-      (v) =>
-        `let one${v} = vec4f(${range(4)
-          .map((c) => read(v, c))
-          .join(', ')});`,
-    )
-    .join('\n    ')}
-    ${lines(THREAD_ROWS, (r) => {
-      const gone = `sources[blockRow * ${THREAD_ROWS}u + ${r}u] == ${NO_ROW}`;
-      return vectors.map((v) => `sum${r}_${v} += select(one${v}, vec4f(0.0), ${gone});`).join(' ');
-    })}
-    workgroupBarrier();`;
-}
-
-const readA = `
-fn readA(source: u32, k: u32) -> f32 {
-  let gone = source == ${NO_ROW} || k >= u.inner;
-  return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
-}`;
-
-/** WGSL `readA(source, k)` and `readB(tap, k, n)`: elements of a product's factors, zero outside of them. */
-export const factorReads = `${readA}
-fn readB(tap: u32, k: u32, n: u32) -> f32 {
-  let gone = k >= u.inner || n >= u.columns;
-  return select(weight[select(weightAt(tap, k, n), 0u, gone)], 0.0, gone);
-}`;
-
-/** WGSL `readA(source, k)` and `readD(m, end, n, tap)`: elements of a weight gradient's factors, zero outside of them and from row `end` on. */
-export const gradientReads = `${readA}
-fn readD(m: u32, end: u32, n: u32, tap: u32) -> f32 {
-  let gone = m >= end || n >= u.columns;
-  return select(d[select(rowOfD(m, tap) * u.columns + n, 0u, gone)], 0.0, gone);
-}`;
-
-/** WGSL `presentTaps(m0, local)`: a bit for each tap that is present for some row of the tile; the same in the whole workgroup. */
-export function presentTaps(down: number, threads: number): string {
-  return `
-var<workgroup> someTaps: atomic<u32>;
-var<workgroup> allTaps: u32;
-fn presentTaps(m0: u32, local: u32) -> u32 {
-  var mine = 0u;
-  for (var r = local; r < ${down}u; r += ${threads}u) {
-    for (var tap = 0u; tap < 27u; tap++) { mine |= select(1u << tap, 0u, rowOf(min(m0 + r, u.rows - 1u), tap) == ${NO_ROW}); }
-  }
-  atomicOr(&someTaps, mine); // workgroup memory starts as zero
-  workgroupBarrier();
-  if (local == 0u) { allTaps = atomicLoad(&someTaps); }
-  return workgroupUniformLoad(&allTaps);
-}`;
-}
-
-/** Launch: x and z fold the row tiles, y counts column tiles, then phases. */
-export function tileProductKernel(variant: ProductVariant, tile: WorkgroupTile, unitStride: boolean): Kernel {
-  const { down, across, depth, threadColumns } = tile;
-  const { threads, strideA, strideB, declarations, clear, multiply } = parts(tile);
+/**
+ * Launch: x and z fold the row tiles, y counts column tiles, then phases.
+ * @param unitStride weights lie along columns, otherwise along the contraction
+ * @param vectors rows of both factors are whole vec4 in memory
+ */
+export function tileProductKernel(
+  variant: ProductVariant,
+  tile: WorkgroupTile,
+  unitStride: boolean,
+  vectors: boolean,
+): Kernel {
+  const { down, across, depth, threadRows, threadColumns } = tile;
+  const { rows: rowStride, columns: columnStride, threads } = spreadOf(tile);
   const taps = TAPS[variant.addressing] / PHASES[variant.addressing];
-  // Neighbouring threads should read neighbouring addresses: along columns, or along k where the weight is transposed.
-  const order = unitStride
-    ? `let n4 = e % ${across / 4}u; let step = e / ${across / 4}u;`
-    : `let step = e % ${depth}u; let n4 = e / ${depth}u;`;
+  const quads = depth / 4;
+  const perThread = threadColumns / 4;
+  // Neighbouring threads take neighbouring rows, and quads of the contraction in turns.
+  const slotsA = range(Math.ceil((down * quads) / threads)).map((i) => (i * threads) % down);
+  const sourceOf = (i: number) => `source${slotsA.indexOf(slotsA[i]!)}`;
+  const sources = slotsA.flatMap((first, i) => (slotsA.indexOf(first) === i ? [{ name: sourceOf(i), first }] : []));
+  // Neighbouring threads read neighbouring addresses of the weight, whichever way it lies.
+  const stageB = unitStride
+    ? staging((across / 4) * depth, threads, (_, slot) => {
+        const [n4, step] = [`${slot} % ${across / 4}u`, `${slot} / ${across / 4}u`];
+        return `let n4 = ${n4}; let step = ${step};
+        tileB[step][n4 / ${columnStride}u][n4 % ${columnStride}u] = readB(tap, k0 + step, n0 + 4u * n4, u.inner);`;
+      })
+    : staging(across * quads, threads, (_, slot) => {
+        return `let n = ${slot} / ${quads}u; let quad = ${slot} % ${quads}u;
+        tileB[quad][n / ${columnStride}u][n % ${columnStride}u] = readB(tap, k0 + 4u * quad, n0 + n, u.inner);`;
+      });
+  const column = (c: number) =>
+    unitStride
+      ? `n0 + 4u * (${c >> 2}u * ${columnStride}u + blockColumn) + ${c & 3}u`
+      : `n0 + ${c}u * ${columnStride}u + blockColumn`;
   const code = `${productLibrary(variant)}
-${declarations}
-var<workgroup> sources: array<u32, ${down}>;
-${factorReads}
-${
-  variant.constant
-    ? `fn readOne(tap: u32, n: u32) -> f32 {
-  return select(weight[weightAt(tap, u.inner, min(n, u.columns - 1u))], 0.0, n >= u.columns);
-}`
-    : ''
-}
+var<workgroup> tileA: array<array<array<vec4f, ${rowStride}>, ${threadRows}>, ${quads}>;
+var<workgroup> tileB: array<array<array<vec4f, ${columnStride}>, ${unitStride ? perThread : threadColumns}>, ${unitStride ? depth : quads}>;
+${variant.constant ? `var<workgroup> presence: array<array<f32, ${rowStride}>, ${threadRows}>;` : ''}
+${factorReads(unitStride, vectors)}
 ${variant.skip ? presentTaps(down, threads) : ''}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -165,108 +83,66 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let tilesAcross = (u.columns + ${across - 1}u) / ${across}u;
   let phase = group.y / tilesAcross;
   let n0 = (group.y % tilesAcross) * ${across}u;
-  let blockRow = local / ${across / threadColumns}u;
-  let blockColumn = local % ${across / threadColumns}u;
-  ${clear}
+  let blockRow = local / ${columnStride}u;
+  let blockColumn = local % ${columnStride}u;
+  ${each(threadRows, (r) => each(perThread, (v) => `var sum${r}_${v} = vec4f(0.0);`, ' '))}
   ${variant.skip ? 'let present = presentTaps(m0, local);' : ''}
   for (var tap = phase * ${taps}u; tap < (phase + 1u) * ${taps}u; tap++) {
     ${variant.skip ? 'if (((present >> tap) & 1u) == 0u) { continue; }' : ''}
-    for (var r = local; r < ${down}u; r += ${threads}u) { sources[r] = rowOf(min(m0 + r, u.rows - 1u), tap); }
-    workgroupBarrier();
+    ${sources.map(({ name, first }) => `let ${name} = rowOf(min(m0 + (local + ${first}u) % ${down}u, u.rows - 1u), tap);`).join('\n    ')}
+    ${variant.constant ? stagePresence(down, threads, rowStride, sourceOf) : ''}
     for (var k0 = 0u; k0 < u.inner; k0 += ${depth}u) {
-    ${staged(
-      (down * depth) / 4,
-      threads,
-      `let step = e % ${depth}u; let r4 = e / ${depth}u; let k = k0 + step;
-      tileA[step * ${strideA}u + r4] = vec4f(readA(sources[4u * r4], k), readA(sources[4u * r4 + 1u], k), readA(sources[4u * r4 + 2u], k), readA(sources[4u * r4 + 3u], k));`,
-    )}
-    ${staged(
-      (across * depth) / 4,
-      threads,
-      `${order} let k = k0 + step; let n = n0 + 4u * n4;
-      tileB[step * ${strideB}u + n4] = vec4f(readB(tap, k, n), readB(tap, k, n + 1u), readB(tap, k, n + 2u), readB(tap, k, n + 3u));`,
-    )}
-    workgroupBarrier();
-    ${multiply}
-    workgroupBarrier();
+      ${staging(down * quads, threads, (i, slot) => {
+        const row = `row${i}`;
+        return `let ${row} = ${slot} % ${down}u; let quad = ${slot} / ${down}u;
+        tileA[quad][${row} / ${rowStride}u][${row} % ${rowStride}u] = readA(${sourceOf(i)}, k0 + 4u * quad);`;
+      })}
+      ${stageB}
+      workgroupBarrier();
+      ${variant.constant ? addConstant(tile) : ''}
+      let quads = min(${quads}u, (u.inner - k0 + 3u) / 4u);
+      ${multiply(tile, unitStride)}
+      workgroupBarrier();
     }
-    ${variant.constant ? addConstant(threadColumns) : ''}
   }
-  let m = m0 + blockRow * ${THREAD_ROWS}u;
-  let n = n0 + blockColumn * ${threadColumns}u;
-  ${lines(THREAD_ROWS, (r) => {
-    const stores = range(threadColumns).map(
-      (c) => `if (n + ${c}u < u.columns) { store(phase, m + ${r}u, n + ${c}u, sum${r}_${c >> 2}[${c & 3}], biasRow); }`,
+  ${each(threadRows, (r) => {
+    const stores = each(
+      threadColumns,
+      (c) =>
+        `{ let n = ${column(c)}; if (n < u.columns) { store(phase, m, n, sum${r}_${c >> 2}[${c & 3}], biasRow); } }`,
+      '\n    ',
     );
-    return `if (m + ${r}u < u.rows) { let biasRow = biasRowOf(m + ${r}u);
-      ${stores.join('\n      ')} }`;
+    return `{ let m = m0 + ${r * rowStride}u + blockRow;
+    if (m < u.rows) { let biasRow = biasRowOf(m);
+    ${stores} } }`;
   })}
 }`;
   return kernel({
     name: 'product-tile',
-    variant: { ...variant, ...tile, unitStride },
-    reads: productReads(variant),
+    variant: { ...variant, ...tile, unitStride, vectors },
+    reads: { ...productReads(variant), ...(vectors ? { a: 'vec4f', weight: 'vec4f' } : {}) },
     writes: productWrites(variant),
     uniforms: PRODUCT_UNIFORMS,
     code,
   });
 }
 
-/** Launch: x counts column tiles, y tiles of input channels × taps, z splits. Writes `partials` [splits, taps, K, N]. */
-export function tileWeightGradientKernel(variant: WeightGradientVariant, tile: WorkgroupTile): Kernel {
-  const { down, across, depth, threadColumns } = tile;
-  const { threads, strideA, strideB, declarations, clear, multiply } = parts(tile);
-  const taps = TAPS[variant.addressing];
-  const code = `${weightGradientLibrary(variant)}
-${declarations}
-var<workgroup> sources: array<u32, ${depth}>;
-${gradientReads}
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  let n0 = group.x * ${across}u;
-  let tap = group.y % ${taps}u;
-  let k0 = (group.y / ${taps}u) * ${down}u;
-  let blockRow = local / ${across / threadColumns}u;
-  let blockColumn = local % ${across / threadColumns}u;
-  let end = min((group.z + 1u) * u.rowsPerSplit, u.rows);
-  ${clear}
-  for (var m0 = group.z * u.rowsPerSplit; m0 < end; m0 += ${depth}u) {
-    if (local < ${depth}u) { sources[local] = rowOf(min(m0 + local, u.rows - 1u), tap); }
-    workgroupBarrier();
-    ${staged(
-      (down * depth) / 4,
-      threads,
-      `let k4 = e % ${down / 4}u; let step = e / ${down / 4}u; let k = k0 + 4u * k4; let source = sources[step];
-      tileA[step * ${strideA}u + k4] = vec4f(readA(source, k), readA(source, k + 1u), readA(source, k + 2u), readA(source, k + 3u));`,
-    )}
-    ${staged(
-      (across * depth) / 4,
-      threads,
-      `let n4 = e % ${across / 4}u; let step = e / ${across / 4}u; let n = n0 + 4u * n4; let m = m0 + step;
-      tileB[step * ${strideB}u + n4] = vec4f(readD(m, end, n, tap), readD(m, end, n + 1u, tap), readD(m, end, n + 2u, tap), readD(m, end, n + 3u, tap));`,
-    )}
-    workgroupBarrier();
-    ${multiply}
-    workgroupBarrier();
-  }
-  let k = k0 + blockRow * ${THREAD_ROWS}u;
-  let n = n0 + blockColumn * ${threadColumns}u;
-  let out = (group.z * ${taps}u + tap) * u.inner;
-  ${lines(THREAD_ROWS, (r) =>
-    range(threadColumns)
-      .map(
-        (c) =>
-          `if (k + ${r}u < u.inner && n + ${c}u < u.columns) { partials[(out + k + ${r}u) * u.columns + n + ${c}u] = sum${r}_${c >> 2}[${c & 3}]; }`,
-      )
-      .join('\n    '),
-  )}
-}`;
-  return kernel({
-    name: 'weight-gradient-tile',
-    variant: { ...variant, ...tile },
-    reads: weightGradientReads(variant),
-    writes: { partials: 'f32' },
-    uniforms: WEIGHT_GRADIENT_UNIFORMS,
-    code,
+/** The channel that is 1 where a row is present: whether it is, for each row of the tile. Read between a staging's barriers. */
+function stagePresence(down: number, threads: number, stride: number, sourceOf: (i: number) => string): string {
+  return staging(down, threads, (i, slot) => {
+    return `presence[${slot} / ${stride}u][${slot} % ${stride}u] = select(1.0, 0.0, ${sourceOf(i)} == ${NO_ROW});`;
   });
+}
+
+/** Once a tap. Weights lie along columns there. */
+function addConstant(tile: WorkgroupTile): string {
+  const vectors = tile.threadColumns / 4;
+  const one = (v: number) =>
+    `let one${v} = readB(tap, u.inner, n0 + 4u * (${v}u * ${spreadOf(tile).columns}u + blockColumn), u.inner + 1u);`;
+  const add = (r: number) =>
+    `{ let here = presence[${r}][blockRow]; ${each(vectors, (v) => `sum${r}_${v} += here * one${v};`, ' ')} }`;
+  return `if (k0 == 0u) {
+        ${each(vectors, one, ' ')}
+        ${each(tile.threadRows, add, '\n        ')}
+      }`;
 }

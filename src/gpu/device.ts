@@ -62,9 +62,9 @@ async function findGpu(options: OpenOptions): Promise<GPU | undefined> {
   const native = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
   if (native || runtimeName() !== 'node') return native;
   const { openDawn } = await import('./dawn.ts');
-  // NVIDIA's matrix units read f16, which Dawn offers on NVIDIA's driver for Vulkan only by this name.
-  const f16 = options.experimental?.subgroupMatrix ? ['enable-dawn-features=vulkan_enable_f16_on_nvidia'] : [];
-  return openDawn(options.adapter, [...(options.dawnOptions ?? []), ...f16]);
+  // Dawn offers f16 on NVIDIA's driver for Vulkan only by this name; kernels that need it are compared before they are used.
+  const f16 = 'enable-dawn-features=vulkan_enable_f16_on_nvidia';
+  return openDawn(options.adapter, [...(options.dawnOptions ?? []), f16]);
 }
 
 export class Device {

@@ -55,16 +55,21 @@ export function mostSplits(weights: number): number {
   return Math.max(1, Math.floor((32 * 1024 * 1024) / (weights * 4)));
 }
 
+/** WebGPU's default, which every adapter has. */
+export const WORKGROUP_MEMORY = 16384;
+
 /** Workgroups to cut a weight gradient's rows for: enough to fill a large GPU a few times over. */
 export const USUAL_WORKGROUPS = 1024;
 
-/** Cuts the rows of a weight gradient so that blocks of its result, down × across, make about so many workgroups. */
+/**
+ * Cuts the rows of a weight gradient so that its x · y blocks of results make about so many workgroups.
+ * @param depth rows that a workgroup takes at a time
+ */
 export function splitRows(
-  { down, across, depth }: { readonly down: number; readonly across: number; readonly depth: number },
+  { x, y, depth }: { readonly x: number; readonly y: number; readonly depth: number },
   workgroups: number,
   { rows, inner, columns, taps }: WeightGradientShape,
 ): Omit<SplitChoice, 'kernel' | 'uniforms'> {
-  const [x, y] = [Math.ceil(columns / across), Math.ceil(inner / down) * taps];
   const wanted = Math.min(Math.ceil(workgroups / (x * y)), Math.ceil(rows / 256), mostSplits(taps * inner * columns));
   const rowsPerSplit = Math.ceil(rows / wanted / depth) * depth;
   const splits = Math.ceil(rows / rowsPerSplit);

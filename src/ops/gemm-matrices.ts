@@ -15,7 +15,14 @@ import {
   type SubgroupMatrix,
 } from '../../shaders/gemm/matrix.wgsl.ts';
 import { foldWorkgroups } from '../tape/op.ts';
-import { type Candidate, REORDERED, type SplitChoice, splitRows, USUAL_WORKGROUPS } from './gemm-choice.ts';
+import {
+  type Candidate,
+  REORDERED,
+  type SplitChoice,
+  splitRows,
+  USUAL_WORKGROUPS,
+  WORKGROUP_MEMORY,
+} from './gemm-choice.ts';
 
 /**
  * Both factors are rounded to 11 bits, relatively by 2⁻¹² on average: a sum of products is off by some 5 · 10⁻⁴ of the largest, at
@@ -31,9 +38,6 @@ const BLOCKS = [
   { subgroupsDown: 2, subgroupsAcross: 2, columns: 32 },
   { subgroupsDown: 2, subgroupsAcross: 2, columns: 48 },
 ] as const;
-
-/** WebGPU's default, which every adapter has. */
-const WORKGROUP_MEMORY = 16384;
 
 /**
  * One candidate for each type of factors that the adapter has. With f16 only products without a gelu's slope and whose weights lie along
@@ -78,10 +82,15 @@ export function matrixWeightGradients(
   if (!tile) return [];
   const { M, N, K } = tile.matrix;
   const block = { down: subgroupsDown * MATRIX_ROWS, across: tile.subgroupsAcross * tile.columns, depth: tile.depth };
+  const blocks = {
+    x: Math.ceil(shape.columns / block.across),
+    y: Math.ceil(shape.inner / block.down) * shape.taps,
+    depth: tile.depth,
+  };
   const choice = (rows = shape.rows) => ({
     kernel: matrixWeightGradientKernel(variant, tile),
     uniforms: {},
-    ...splitRows(block, USUAL_WORKGROUPS, { ...shape, rows }),
+    ...splitRows(blocks, USUAL_WORKGROUPS, { ...shape, rows }),
   });
   const name = `matrices ${M}x${N}x${K} of f32, ${block.down}x${block.across}x${block.depth}`;
   return [{ name, tolerance: REORDERED, choice }];

@@ -3,16 +3,19 @@
  * and every addressing and epilogue runs with the default tiles everywhere (`ops.test.ts`).
  */
 
-import { afterAll, expect, test } from 'vitest';
-import type { Tunable } from '../../shaders/gemm/family.ts';
-import type { Target, Tuning } from '../tape/op.ts';
+import { describe, expect, test } from 'vitest';
+import { tileMemory } from '../../shaders/gemm/tile.wgsl.ts';
+import type { WorkgroupTile } from '../../shaders/gemm/tile-form.ts';
+import { PLAIN_TARGET, type Target } from '../tape/op.ts';
 import { testDevice } from '../testing/device.ts';
 import type { OpCases } from '../testing/op-cases.ts';
 import { recordSample, runSample } from '../testing/run-cases.ts';
 import { conv3Cases } from './conv3.cases.ts';
 import { densifyConv3Cases } from './densify-conv3.cases.ts';
-import { keyOf } from './gemm-choice.ts';
-import { candidatesOf } from './gemm-table.ts';
+import { type Candidate, type Choice, keyOf, type SplitChoice, WORKGROUP_MEMORY } from './gemm-choice.ts';
+import { candidatesOf, chooseProduct, chooseWeightGradient } from './gemm-table.ts';
+import { PRODUCT_TILES, productBy, weightGradientBy } from './gemm-tiles.ts';
+import { buildTrial, type Recorded, Scratch, scratchBytes, trialShape } from './gemm-trial.ts';
 import { linearCases } from './linear.cases.ts';
 import { upConv3Cases } from './up-conv3.cases.ts';
 
@@ -30,13 +33,17 @@ const samplesOf = <A>(cases: OpCases<A>, names: readonly string[]) =>
 
 /** Sizes that divide no tile: narrow and wide, by rows, by neighbours with absent bricks, by corners. */
 const ODD = [
-  ...samplesOf(linearCases, ['odd sizes', 'wide and odd', 'narrower']),
+  ...samplesOf(linearCases, [
+    'odd sizes',
+    'wide and odd',
+    'narrower',
+    'columns of a wide tile',
+    'columns of a square tile',
+  ]),
   ...samplesOf(conv3Cases, ['sparse, batch 3, edge 2, odd channels', 'wide: 20 to 40']),
   ...samplesOf(densifyConv3Cases, ['wide: 40 to 20']),
   ...samplesOf(upConv3Cases, ['wide: 20 to 24 to 28']),
 ];
-
-const covered = new Set<string>();
 
 test.each(ODD)('$name', async ({ record, run }) => {
   const offered = record().dispatches.flatMap(({ launch: { tunable } }) =>
@@ -44,27 +51,59 @@ test.each(ODD)('$name', async ({ record, run }) => {
   );
   expect(offered.length).toBeGreaterThanOrEqual(3); // the product and both gradients
   for (let n = 0; n < Math.max(...offered.map(({ names }) => names.length)); n++) {
-    const tuning: Tuning = Object.fromEntries(offered.map(({ key, names }) => [key, names[n] ?? names[0]!]));
-    for (const name of Object.values(tuning)) covered.add(tileOf(name));
-    await run({ ...gpu, tuning });
+    await run({ ...gpu, tuning: Object.fromEntries(offered.map(({ key, names }) => [key, names[n] ?? names[0]!])) });
   }
 });
 
-/** The split of the rows is no other kernel. */
-function tileOf(name: string): string {
-  return name.replace(/,.*/, '');
-}
+/** Blocks of weight gradients in which each size occurs. */
+const GRADIENT_TILES: readonly WorkgroupTile[] = [
+  { down: 128, across: 96, depth: 8, threadRows: 8, threadColumns: 4 },
+  { down: 64, across: 64, depth: 8, threadRows: 8, threadColumns: 8 },
+  { down: 32, across: 48, depth: 8, threadRows: 8, threadColumns: 4 },
+  { down: 128, across: 32, depth: 8, threadRows: 8, threadColumns: 8 },
+  { down: 64, across: 16, depth: 8, threadRows: 8, threadColumns: 4 },
+];
 
-afterAll(() => {
-  const all = new Set<string>();
-  const variant = { addressing: 'rows' } as Tunable['variant'];
-  for (let n = 1; n <= 256; n += 3) {
-    for (const inner of [16, 64, 200]) {
-      const shape = { rows: 1e5, inner, columns: n, edge: 1, taps: 1, unitStride: true };
-      for (const form of ['product', 'weight gradient'] as const) {
-        for (const { name } of candidatesOf(gpu, { form, variant, shape } as Tunable)) all.add(tileOf(name));
-      }
-    }
-  }
-  expect([...covered].sort()).toEqual([...all].sort());
+/** By scalars and by vec4, with weights along columns and along the contraction. */
+describe.each([...samplesOf(linearCases, ['odd sizes']), ...samplesOf(conv3Cases, ['wide: 20 to 40'])])(
+  'each tile gives the plain kernel’s result: $name',
+  ({ record }) => {
+    const products = record().dispatches.filter(({ launch }) => launch.tunable) as Recorded[];
+
+    test.each(products.map((recorded) => [keyOf(recorded.launch.tunable), recorded] as const))(
+      '%s',
+      async (_, recorded) => {
+        const device = await testDevice();
+        const shape = trialShape(recorded, Number.POSITIVE_INFINITY)!;
+        const scratch = await Scratch.allocate(device, scratchBytes(recorded, shape));
+        const resultOf = async (candidate: Candidate<Choice | SplitChoice>) => {
+          const { plan, result } = await buildTrial(device, recorded, shape, candidate, scratch);
+          const values = await plan.read(result);
+          plan.destroy();
+          return values;
+        };
+        const { tunable } = shape;
+        const candidates =
+          tunable.form === 'product'
+            ? PRODUCT_TILES.map((tile) => productBy(tile, tunable.variant, tunable.shape))
+            : GRADIENT_TILES.map((tile) => weightGradientBy(tile, 8, tunable.variant, tunable.shape));
+        const plain = () =>
+          tunable.form === 'product'
+            ? chooseProduct(PLAIN_TARGET, tunable.variant, tunable.shape)
+            : chooseWeightGradient(PLAIN_TARGET, tunable.variant, tunable.shape);
+        const expected = await resultOf({ name: 'plain', tolerance: 0, choice: plain });
+        const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        for (const candidate of candidates) {
+          const got = await resultOf(candidate);
+          const worst = got.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
+          expect(worst, candidate.name).toBeLessThan(1e-5 * largest);
+        }
+        scratch.destroy();
+      },
+    );
+  },
+);
+
+test('every tile of a product fits the workgroup memory that each adapter has', () => {
+  expect(Math.max(...PRODUCT_TILES.map(tileMemory))).toBeLessThanOrEqual(WORKGROUP_MEMORY);
 });

@@ -1,6 +1,6 @@
 /** Recording the GEMM family: which micro-kernel, how many splits, how large a launch. Used by linear and convolution ops. */
 
-import type { ProductVariant } from '../../shaders/gemm/family.ts';
+import type { ProductShape, ProductVariant } from '../../shaders/gemm/family.ts';
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
 import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
 import type { Recorder } from '../tape/op.ts';
@@ -59,9 +59,8 @@ export function recordProduct(recorder: Recorder, p: Product): void {
     constant: p.constant ?? false,
   };
   const { rows, inner, columns } = p;
-  const unitStride = p.layout.strideColumn === 1;
   const { edge = 1 } = p;
-  const shape = { rows, inner, columns, edge, unitStride };
+  const shape = { rows, inner, columns, edge, ...contiguity(p) };
   const choice = chooseProduct(recorder.target, variant, shape);
   const { a, weight, bias, residual, neighbours, crop, y, pre = p.slopeAt } = p;
   recorder.dispatch(
@@ -85,6 +84,15 @@ export function recordProduct(recorder: Recorder, p: Product): void {
       tunable: { form: 'product', variant, shape },
     },
   );
+}
+
+/** How a product's factors lie: see `ProductShape`. */
+function contiguity({ layout, inner, columns }: Product): Pick<ProductShape, 'unitStride' | 'vectors'> {
+  const { base = 0, strideTap, strideInner, strideColumn } = layout;
+  const unitStride = strideColumn === 1;
+  const steps = unitStride ? [strideInner, columns] : [strideColumn];
+  const vectors = [inner, base, strideTap, ...steps].every((size) => size % 4 === 0);
+  return { unitStride, vectors: vectors && (unitStride || strideInner === 1) };
 }
 
 export interface WeightGradient {

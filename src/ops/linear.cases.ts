@@ -41,6 +41,8 @@ export const linearCases = defineCases<undefined>({
     sample('many rows', [700], 24, 20, { bias: true }),
     sample('wide and odd', [150], 77, 109, { bias: true }),
     sample('narrower', [70], 40, 21),
+    sample('columns of a wide tile', [70], 36, 92),
+    sample('columns of a square tile', [70], 68, 60),
     sample('wide, and residual', [40], 64, 36, { bias: true, residual: true }),
   ],
   record: (tape, inputs) => linear(tape, inputs as Parameters<typeof linear>[1], undefined),

@@ -20,6 +20,7 @@ from hyspark import Config, HySparK
 from training import Trainer, use_tf32
 from weights import fill
 
+STARTED = time.perf_counter()
 WARM_UP = {'cuda': 3, 'cpu': 1}  # steps before the first that counts: in its first, cuDNN tries its algorithms
 
 
@@ -126,8 +127,11 @@ def place(device: torch.device) -> Dict[str, str]:
 
 
 def progress(doing: str) -> None:
+    """One line that changes, or in a file a line for each thing that it does: a first step of cuDNN's choices can take minutes."""
     if sys.stderr.isatty():
         print(f'\r\x1b[KPyTorch: {doing}', end='', file=sys.stderr, flush=True)
+    else:
+        print(f'PyTorch, {time.perf_counter() - STARTED:.0f} s: {doing}', file=sys.stderr, flush=True)
 
 
 if __name__ == '__main__':
