@@ -6,28 +6,24 @@
 
 import type { ColumnTerms } from './column-sums.wgsl.ts';
 import { fold } from './lib/fold.ts';
-import { elementwise, type Kernel, kernel, WORKGROUP } from './lib/kernel.ts';
+import { elementwise, type Kernel, kernel, strided, WORKGROUP } from './lib/kernel.ts';
 
 /** `partials` [3, chunks, channels]: how many rows, their mean, their sum of squares about it. Launch and layout as `columnPartials`. */
-export function batchMomentsKernel(): Kernel {
+export function batchMomentsKernel(ahead: number): Kernel {
   const body = `
   let end = u.rows * u.channels;
   let pivot = x[i]; // chunks ≤ rows, so every thread has a row
   var n = 0.0;
   var sum = 0.0;
   var squares = 0.0;
-  for (var at = i; at < end; at += u.count) {
-    let d = x[at] - pivot;
-    n += 1.0;
-    sum += d;
-    squares += d * d;
-  }
+  ${strided('i', 'end', 'u.count', ahead, 'let d = x[at] - pivot; n += 1.0; sum += d; squares += d * d;')}
   partials[i] = n;
   partials[i + u.count] = pivot + sum / n;
   partials[i + 2u * u.count] = max(squares - sum * sum / n, 0.0);`;
   const uniforms = { count: 'u32', rows: 'u32', channels: 'u32' } as const;
   return kernel({
     name: 'batch-moments',
+    variant: { ahead },
     reads: { x: 'f32' },
     writes: { partials: 'f32' },
     uniforms,

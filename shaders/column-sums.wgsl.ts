@@ -12,12 +12,13 @@ import {
   elementwise,
   type Kernel,
   kernel,
+  strided,
   type UniformType,
   WORKGROUP,
 } from './lib/kernel.ts';
 
 /** Threads of pass 1 to aim for: fills a large GPU; on a few CPU cores, little is left for pass 2. */
-const TARGET_THREADS = { gpu: 32768, software: CPU_THREADS } as const;
+const TARGET_THREADS = { gpu: 65536, software: CPU_THREADS } as const;
 
 /** Chunks that rows are dealt to; at most as many as there are rows, and each with some rows to be worth its start. */
 export function columnChunks(rows: number, channels: number, software: boolean): number {
@@ -40,28 +41,20 @@ export interface ColumnTerms {
 }
 
 /** Writes `partials` [terms, chunks, channels]. Uniforms: count = chunks · channels, rows, channels. */
-export function columnPartialsKernel({
-  name,
-  reads,
-  uniforms = {},
-  head = '',
-  prelude = '',
-  terms,
-  library = '',
-}: ColumnTerms): Kernel {
+export function columnPartialsKernel(
+  { name, reads, uniforms = {}, head = '', prelude = '', terms, library = '' }: ColumnTerms,
+  ahead: number,
+): Kernel {
   const body = `
   let channel = i % u.channels;
   let end = u.rows * u.channels;
   ${head}
   ${terms.map((_, t) => `var sum${t} = 0.0;`).join(' ')}
-  for (var at = i; at < end; at += u.count) {
-    let row = at / u.channels;
-    ${prelude}
-    ${terms.map((term, t) => `sum${t} += ${term};`).join(' ')}
-  }
+  ${strided('i', 'end', 'u.count', ahead, `let row = at / u.channels; ${prelude} ${terms.map((term, t) => `sum${t} += ${term};`).join(' ')}`)}
   ${terms.map((_, t) => `partials[i + ${t}u * u.count] = sum${t};`).join(' ')}`;
   return kernel({
     name: `column-partials-${name}`,
+    variant: { ahead },
     reads,
     writes: { partials: 'f32' },
     uniforms: { count: 'u32', rows: 'u32', channels: 'u32', ...uniforms },

@@ -47,6 +47,8 @@ export interface ProductShape {
   readonly unitStride: boolean;
   /** Rows of `a`, and of the weight whichever way it is contiguous, begin at whole vec4 and are whole numbers of them. */
   readonly vectors: boolean;
+  /** `a` is stored as f16, so that matrix units that read f16 round no more of it. */
+  readonly half: boolean;
 }
 
 export const PRODUCT_UNIFORMS = {
@@ -126,6 +128,8 @@ export interface WeightGradientShape {
   readonly columns: number;
   readonly edge: number;
   readonly taps: number;
+  /** Both factors are stored as f16. */
+  readonly half: boolean;
 }
 
 /** A launch of the family that several micro-kernels can do: what a tuner measures. */

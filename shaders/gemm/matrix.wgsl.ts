@@ -23,7 +23,7 @@ import {
   weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
-import { factorElements, gradientElements, presentTaps } from './tile-form.ts';
+import { factorReads, gradientReads, presentTaps, staging } from './tile-form.ts';
 
 /** A shape that an adapter's units multiply: [M, K] · [K, N], summed in f32. Read from the adapter, never assumed. */
 export interface SubgroupMatrix {
@@ -131,22 +131,45 @@ fn storeMatrices(m0: u32, n0: u32, local: u32${parameters}) {
   };
 }
 
+/** WGSL that stores the vec4 `v`, whose elements lie `stride` apart: tiles hold single elements, as the units read them. */
+function fourStores(tile: string, at: string, stride: number, input: string): string {
+  return range(4)
+    .map((i) => `${tile}[${at} + ${i * stride}u] = ${input}(v[${i}]);`)
+    .join(' ');
+}
+
 function variantOf({ matrix, ...block }: MatrixTile) {
   return { ...block, ...matrix };
 }
 
 /** Launch: x and z fold the row tiles, y counts column tiles. */
-export function matrixProductKernel(variant: ProductVariant, tile: MatrixTile, unitStride: boolean): Kernel {
+export function matrixProductKernel(
+  variant: ProductVariant,
+  tile: MatrixTile,
+  unitStride: boolean,
+  vectors: boolean,
+): Kernel {
   const { matrix, subgroupsAcross, columns, depth } = tile;
   const { input, M } = matrix;
   const { down, across, subgroups, strideA, strideB } = sizes(tile);
   const { threads, storeMatrices, clear, multiply, storeAll, directives } = parts(tile);
-  // Neighbouring threads should read neighbouring addresses: along columns, or along k where the weight is transposed.
-  const order = unitStride
-    ? `let n = e % ${across}u; let step = e / ${across}u;`
-    : `let step = e % ${depth}u; let n = e / ${depth}u;`;
+  const quads = depth / 4;
+  const stageA = staging(down * quads, threads, (_, slot) => {
+    return `let r = ${slot} / ${quads}u; let k = 4u * (${slot} % ${quads}u); let v = readA(sources[r], k0 + k);
+        ${fourStores('tileA', `r * ${strideA}u + k`, 1, input)}`;
+  });
+  // Neighbouring threads read neighbouring addresses: along columns, or along k where the weight is transposed.
+  const stageB = unitStride
+    ? staging((across / 4) * depth, threads, (_, slot) => {
+        return `let k = ${slot} / ${across / 4}u; let n = 4u * (${slot} % ${across / 4}u); let v = readB(tap, k0 + k, n0 + n, u.inner);
+        ${fourStores('tileB', `k * ${strideB}u + n`, 1, input)}`;
+      })
+    : staging(across * quads, threads, (_, slot) => {
+        return `let n = ${slot} / ${quads}u; let k = 4u * (${slot} % ${quads}u); let v = readB(tap, k0 + k, n0 + n, u.inner);
+        ${fourStores('tileB', `k * ${strideB}u + n`, strideB, input)}`;
+      });
   const code = `${productLibrary(variant)}
-${factorElements}
+${factorReads(unitStride, vectors)}
 ${variant.skip ? presentTaps(down, threads) : ''}
 var<workgroup> tileA: array<${input}, ${down * strideA}>;
 var<workgroup> tileB: array<${input}, ${depth * strideB}>;
@@ -166,14 +189,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var r = local; r < ${down}u; r += ${threads}u) { sources[r] = rowOf(min(m0 + r, u.rows - 1u), tap); }
     workgroupBarrier();
     for (var k0 = 0u; k0 < u.inner; k0 += ${depth}u) {
-      for (var e = local; e < ${down * depth}u; e += ${threads}u) {
-        let step = e % ${depth}u; let r = e / ${depth}u;
-        tileA[r * ${strideA}u + step] = ${input}(elementA(sources[r], k0 + step));
-      }
-      for (var e = local; e < ${across * depth}u; e += ${threads}u) {
-        ${order}
-        tileB[step * ${strideB}u + n] = ${input}(elementB(tap, k0 + step, n0 + n, u.inner));
-      }
+      ${stageA}
+      ${stageB}
       workgroupBarrier();
       ${multiply((i) => `offsetA + step + ${i * M * strideA}u`, 'row_major', strideA)}
       workgroupBarrier();
@@ -183,8 +200,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }`;
   return kernel({
     name: 'product-matrix',
-    variant: { ...variant, ...variantOf(tile), unitStride },
-    reads: productReads(variant),
+    variant: { ...variant, ...variantOf(tile), unitStride, vectors },
+    reads: { ...productReads(variant), ...(vectors ? { a: 'vec4f', weight: 'vec4f' } : {}) },
     writes: productWrites(variant),
     uniforms: PRODUCT_UNIFORMS,
     subgroups: true,
@@ -197,15 +214,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
  * Launch: x counts column tiles, y tiles of input channels × taps, z splits. Writes `partials` [splits, taps, K, N]. The left factor is
  * staged as it lies, rows of `a`, and read across.
  */
-export function matrixWeightGradientKernel(variant: WeightGradientVariant, tile: MatrixTile): Kernel {
+export function matrixWeightGradientKernel(variant: WeightGradientVariant, tile: MatrixTile, vectors: boolean): Kernel {
   const { matrix, subgroupsAcross, columns, depth } = tile;
   const { input, M } = matrix;
   const { down, across, subgroups, strideB } = sizes(tile);
   const { threads, storeMatrices, clear, multiply, storeAll, directives } = parts(tile);
   const taps = TAPS[variant.addressing];
   const strideA = down + padOf(matrix);
+  const stageA = staging((down / 4) * depth, threads, (_, slot) => {
+    return `let step = ${slot} / ${down / 4}u; let k = 4u * (${slot} % ${down / 4}u); let v = readA(sources[step], k0 + k);
+      ${fourStores('tileA', `step * ${strideA}u + k`, 1, input)}`;
+  });
+  const stageB = staging((across / 4) * depth, threads, (_, slot) => {
+    return `let step = ${slot} / ${across / 4}u; let n = 4u * (${slot} % ${across / 4}u); let v = readD(m0 + step, end, n0 + n, tap);
+      ${fourStores('tileB', `step * ${strideB}u + n`, 1, input)}`;
+  });
   const code = `${weightGradientLibrary(variant)}
-${gradientElements}
+${gradientReads(vectors)}
 var<workgroup> tileA: array<${input}, ${depth * strideA}>;
 var<workgroup> tileB: array<${input}, ${depth * strideB}>;
 var<workgroup> sources: array<u32, ${depth}>;
@@ -223,14 +248,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   for (var m0 = group.z * u.rowsPerSplit; m0 < end; m0 += ${depth}u) {
     for (var r = local; r < ${depth}u; r += ${threads}u) { sources[r] = rowOf(min(m0 + r, u.rows - 1u), tap); }
     workgroupBarrier();
-    for (var e = local; e < ${down * depth}u; e += ${threads}u) {
-      let step = e / ${down}u; let k = e % ${down}u;
-      tileA[step * ${strideA}u + k] = ${input}(elementA(sources[step], k0 + k));
-    }
-    for (var e = local; e < ${across * depth}u; e += ${threads}u) {
-      let step = e / ${across}u; let n = e % ${across}u;
-      tileB[step * ${strideB}u + n] = ${input}(elementD(m0 + step, end, n0 + n, tap));
-    }
+    ${stageA}
+    ${stageB}
     workgroupBarrier();
     ${multiply((i) => `offsetA + step * ${strideA}u + ${i * M}u`, 'col_major', strideA)}
     workgroupBarrier();
@@ -239,8 +258,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 }`;
   return kernel({
     name: 'weight-gradient-matrix',
-    variant: { ...variant, ...variantOf(tile) },
-    reads: weightGradientReads(variant),
+    variant: { ...variant, ...variantOf(tile), vectors },
+    reads: { ...weightGradientReads(variant), ...(vectors ? { a: 'vec4f', d: 'vec4f' } : {}) },
     writes: { partials: 'f32' },
     uniforms: WEIGHT_GRADIENT_UNIFORMS,
     subgroups: true,

@@ -4,7 +4,7 @@
  * divisible by 4 and weights contiguous along n, both reads are one vec4 load for 4 × 4 × 4 multiply-adds.
  */
 
-import { elementwise, type Kernel, kernel, wgsl } from '../lib/kernel.ts';
+import { elementwise, type Kernel, kernel, strided, wgsl } from '../lib/kernel.ts';
 import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
 import {
   PRODUCT_UNIFORMS,
@@ -112,10 +112,10 @@ export function plainWeightGradientKernel(variant: WeightGradientVariant): Kerne
  * Adds the splits in order and writes dW at base + tap · strideTap + k · strideInner + n · strideColumn; a thread a weight. With `outer`
  * adds perTap[tap, k] · perColumn[n].
  */
-export function weightGradientFinishKernel(outer: boolean): Kernel {
+export function weightGradientFinishKernel(outer: boolean, ahead: number): Kernel {
   return kernel({
     name: 'weight-gradient-finish',
-    variant: { outer },
+    variant: { outer, ahead },
     reads: { partials: 'f32', ...(outer ? { perTap: 'f32' as const, perColumn: 'f32' as const } : {}) },
     writes: { dWeight: 'f32' },
     uniforms: {
@@ -130,7 +130,7 @@ export function weightGradientFinishKernel(outer: boolean): Kernel {
     },
     code: elementwise(`
   var sum = 0.0;
-  for (var split = 0u; split < u.splits; split++) { sum += partials[split * u.count + i]; }
+  ${strided('i', 'u.splits * u.count', 'u.count', ahead, 'sum += partials[at];')}
   let n = i % u.columns;
   let k = (i / u.columns) % u.inner;
   let tap = i / (u.columns * u.inner);

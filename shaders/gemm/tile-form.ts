@@ -39,15 +39,21 @@ fn elementA(source: u32, k: u32) -> f32 {
   return select(a[select(source * u.inner + k, 0u, gone)], 0.0, gone);
 }`;
 
+const vectorA = `
+fn readA(source: u32, k: u32) -> vec4f {
+  let gone = source == ${NO_ROW} || k >= u.inner;
+  return select(a[select((source * u.inner + k) >> 2u, 0u, gone)], vec4f(0.0), gone);
+}`;
+
 /** WGSL `elementA(source, k)` and `elementB(tap, k, n, channels)`: elements of a product's factors, zero outside of them. */
-export const factorElements = `${elementA}
+const factorElements = `${elementA}
 fn elementB(tap: u32, k: u32, n: u32, channels: u32) -> f32 {
   let gone = k >= channels || n >= u.columns;
   return select(weight[select(weightAt(tap, k, n), 0u, gone)], 0.0, gone);
 }`;
 
 /** WGSL `elementA(source, k)` and `elementD(m, end, n, tap)`: elements of a weight gradient's factors, zero outside of them and from row `end` on. */
-export const gradientElements = `${elementA}
+const gradientElements = `${elementA}
 fn elementD(m: u32, end: u32, n: u32, tap: u32) -> f32 {
   let gone = m >= end || n >= u.columns;
   return select(d[select(rowOfD(m, tap) * u.columns + n, 0u, gone)], 0.0, gone);
@@ -67,14 +73,27 @@ export function factorReads(unitStride: boolean, vectors: boolean): string {
 fn readA(source: u32, k: u32) -> vec4f { return ${four((i) => `elementA(source, ${plus('k', i)})`)}; }
 fn readB(tap: u32, k: u32, n: u32, channels: u32) -> vec4f { return ${four((i) => `elementB(tap, ${arguments4(i)}, channels)`)}; }`;
   }
-  return `
-fn readA(source: u32, k: u32) -> vec4f {
-  let gone = source == ${NO_ROW} || k >= u.inner;
-  return select(a[select((source * u.inner + k) >> 2u, 0u, gone)], vec4f(0.0), gone);
-}
+  return `${vectorA}
 fn readB(tap: u32, k: u32, n: u32, channels: u32) -> vec4f {
   let gone = k >= channels || n >= u.columns;
   return select(weight[select(weightAt(tap, k, n) >> 2u, 0u, gone)], vec4f(0.0), gone);
+}`;
+}
+
+/**
+ * WGSL `readA(source, k)`, 4 input channels, and `readD(m, end, n, tap)`, 4 columns, of a weight gradient's factors. With `vectors` both are
+ * bound as vec4f: k and n are multiples of 4 there.
+ */
+export function gradientReads(vectors: boolean): string {
+  if (!vectors) {
+    return `${gradientElements}
+fn readA(source: u32, k: u32) -> vec4f { return ${four((i) => `elementA(source, ${plus('k', i)})`)}; }
+fn readD(m: u32, end: u32, n: u32, tap: u32) -> vec4f { return ${four((i) => `elementD(m, end, ${plus('n', i)}, tap)`)}; }`;
+  }
+  return `${vectorA}
+fn readD(m: u32, end: u32, n: u32, tap: u32) -> vec4f {
+  let gone = m >= end || n >= u.columns;
+  return select(d[select((rowOfD(m, tap) * u.columns + n) >> 2u, 0u, gone)], vec4f(0.0), gone);
 }`;
 }
 

@@ -17,7 +17,7 @@ import {
   weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
-import { each, gradientElements, range, spreadOf, staging, type WorkgroupTile } from './tile-form.ts';
+import { each, gradientReads, range, spreadOf, staging, type WorkgroupTile } from './tile-form.ts';
 
 /** Bytes of workgroup memory. @param spans taps that a block may touch */
 export function gradientTileMemory({ down, across, depth }: WorkgroupTile, spans: number): number {
@@ -50,15 +50,15 @@ export function tileWeightGradientKernel(
   const slots = (count: number) => Math.ceil(count / threads);
   const slot = (i: number) => `(local + ${i * threads}u)`;
   const fetch = (place: string, rows: string) => `
-      ${staging(countA, threads, (i) => `a${i} = readA(${place}, span${i}, k${i}, step${i}, kkOf${i} >= limit);`)}
+      ${staging(countA, threads, (i) => `a${i} = joint(${place}, span${i}, k${i}, step${i}, kkOf${i} >= limit);`)}
       ${staging(countB, threads, (i) => `b${i} = readD(${rows} + row${i}, end, nOf${i}, firstTap);`)}`;
   const isBatches = variant.addressing === 'batches';
   const code = `${weightGradientLibrary(variant)}
 var<workgroup> tileA: array<array<array<array<vec4f, ${rowStride}>, ${perRow}>, ${depth}>, 2>;
 var<workgroup> tileB: array<array<array<array<vec4f, ${columnStride}>, ${perColumn}>, ${depth}>, 2>;
 var<workgroup> sources: array<array<array<u32, ${depth}>, ${spans}>, 2>;
-const SPANS = ${spans}u;
-${reads(vectors)}
+${gradientReads(vectors)}
+${joint(spans, vectors)}
 /** Sources of the rows from m0 on, for the taps of this block. */
 fn findSources(place: u32, m0: u32, end: u32, firstTap: u32, local: u32) {
   for (var e = local; e < ${depth * spans}u; e += ${threads}u) {
@@ -138,34 +138,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   });
 }
 
-/**
- * WGSL `readA(place, span, k, step, gone)`, 4 of the joint axis from channel k of the block's tap `span` on, for a staged row, and
- * `readD(m, end, n, tap)`, 4 columns. With `vectors` both factors are bound as vec4f, and no four of the joint axis belong to two taps.
- */
-function reads(vectors: boolean): string {
-  if (vectors) {
-    return `
-fn readA(place: u32, span: u32, k: u32, step: u32, isOutside: bool) -> vec4f {
-  let source = sources[place][span][step];
-  let gone = isOutside || source == ${NO_ROW};
-  return select(a[select((source * u.inner + k) >> 2u, 0u, gone)], vec4f(0.0), gone);
-}
-fn readD(m: u32, end: u32, n: u32, tap: u32) -> vec4f {
-  let gone = m >= end || n >= u.columns;
-  return select(d[select((rowOfD(m, tap) * u.columns + n) >> 2u, 0u, gone)], vec4f(0.0), gone);
-}`;
+/** WGSL `joint(place, span, k, step, isOutside)`: 4 of the joint axis for a staged row, from channel k of the block's tap `span` on. */
+function joint(spans: number, vectors: boolean): string {
+  const source = `sources[place][span][step]`;
+  // No four whole vec4 belong to two taps. Past the block's last tap there is nothing, nor in the next batch.
+  const text = vectors
+    ? `return readA(select(${source}, ${NO_ROW}, isOutside), k);`
+    : `var values = vec4f(0.0);
+  for (var i = 0u; i < 4u; i++) {
+    let at = span + (k + i) / u.inner;
+    if (!isOutside && at < ${spans}u) { values[i] = elementA(sources[place][at][step], (k + i) % u.inner); }
   }
-  const ofA = (i: number) => `jointA(place, span, k + ${i}u, step)`;
-  const ofD = (i: number) => `elementD(m, end, n + ${i}u, tap)`;
-  return `${gradientElements}
-fn jointA(place: u32, span: u32, k: u32, step: u32) -> f32 {
-  let at = span + k / u.inner; // past the block's last tap there is nothing, nor in the next batch
-  if (at >= SPANS) { return 0.0; }
-  return elementA(sources[place][at][step], k % u.inner);
-}
-fn readA(place: u32, span: u32, k: u32, step: u32, isOutside: bool) -> vec4f {
-  if (isOutside) { return vec4f(0.0); }
-  return vec4f(${range(4).map(ofA).join(', ')});
-}
-fn readD(m: u32, end: u32, n: u32, tap: u32) -> vec4f { return vec4f(${range(4).map(ofD).join(', ')}); }`;
+  return values;`;
+  return `fn joint(place: u32, span: u32, k: u32, step: u32, isOutside: bool) -> vec4f {
+  ${text}
+}`;
 }

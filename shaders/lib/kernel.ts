@@ -134,3 +134,23 @@ fn main(${elementArguments}) {
   }
 }`;
 }
+
+/**
+ * Elements that a thread of a sum has under way at a time: a GPU's memory takes long to answer, and sums have too few threads to wait for
+ * one each; a CPU's compiler makes less of longer loops.
+ */
+export function readsAhead(isCpu: boolean): number {
+  return isCpu ? 1 : 4;
+}
+
+/** WGSL that runs `body` for at = first, first + step, … below `end`, in this order, `ahead` of them written out in a row. */
+export function strided(first: string, end: string, step: string, ahead: number, body: string): string {
+  const tail = `for (; next < ${end}; next += ${step}) { let at = next; ${body} }`;
+  if (ahead === 1) return `var next = ${first};\n  ${tail}`;
+  const all = Array.from({ length: ahead }, (_, i) => `{ let at = next + ${i}u * ${step}; ${body} }`).join('\n    ');
+  return `var next = ${first};
+  for (; next + ${ahead - 1}u * ${step} < ${end}; next += ${ahead}u * ${step}) {
+    ${all}
+  }
+  ${tail}`;
+}

@@ -4,7 +4,7 @@
  */
 
 import { HysparkError } from '../errors.ts';
-import type { AdapterReport } from '../gpu/adapter.ts';
+import type { AdapterReport, Experimental } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Store } from '../store/store.ts';
 import type { Spread } from './statistics.ts';
@@ -24,7 +24,7 @@ export type Values<P extends Parameters> = { readonly [K in keyof P]: ReturnType
 
 export interface BenchContext {
   /** Opened when first asked for, disposed after the run. */
-  device(): Promise<Device>;
+  device(experimental?: Experimental): Promise<Device>;
   /** Room for files, empty before and after. */
   readonly store: Store;
   progress(done: number, of: number, doing: string): void;
@@ -108,7 +108,7 @@ export interface Place {
   readonly processors: number;
   readonly commit: string;
   readonly store: Store;
-  open(): Promise<Device>;
+  open(experimental?: Experimental): Promise<Device>;
 }
 
 export interface BenchReport extends BenchResult {
@@ -191,8 +191,8 @@ export async function runBenchmark(
   let opening: Promise<Device> | undefined;
   const context: BenchContext = {
     store: place.store,
-    device() {
-      opening ??= place.open();
+    device(experimental) {
+      opening ??= place.open(experimental);
       return opening;
     },
     progress: (done, of, doing) => report({ share: Math.min(1, done / of), doing }),

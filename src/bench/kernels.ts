@@ -4,7 +4,7 @@ import { HysparkError } from '../errors.ts';
 import { PLAIN_TARGET } from '../tape/op.ts';
 import { type Bar, defineBenchmark, type Table } from './benchmark.ts';
 import { caseName, type KernelCase, ROLES, type Role, readyKernel, tunedFor } from './kernel-case.ts';
-import { numberIn, REPEATS } from './parameters.ts';
+import { MATRICES, numberIn, REPEATS } from './parameters.ts';
 import { ratios, type Spread, spread } from './statistics.ts';
 
 const TELLING: readonly KernelCase[] = [
@@ -66,10 +66,11 @@ export const KERNELS = defineBenchmark({
       default: 'all',
       parse: parseCases,
     },
+    matrices: MATRICES,
     repeats: REPEATS,
   },
-  async run({ cases, repeats }, { device: open, progress }) {
-    const device = await open();
+  async run({ cases, matrices, repeats }, { device: open, progress }) {
+    const device = await open({ subgroupMatrix: matrices === 'on' });
     const rows: Measured[] = [];
     for (const [n, c] of cases.entries()) {
       const doing = caseName(c);

@@ -59,3 +59,7 @@ export function someOf<T extends string>(
 export const PRESET = oneOf(['tiny', 'small', 'base'], 'network');
 export const BATCH = whole(1, [1, 64], 'crops a step');
 export const REPEATS = whole(9, [1, 1000], 'measurements of each; the median is shown, and the fastest and slowest');
+export const MATRICES = oneOf(
+  ['off', 'on'],
+  'offer subgroup matrices to the choice of kernels, where the adapter has them',
+);

@@ -9,7 +9,7 @@ import { brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import type { HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { adamwSchedule, gradientNorm, keepGradients } from '../ops/adamw.ts';
-import { questionsOf, tune } from '../ops/gemm-tuning.ts';
+import { questionsOf, TUNING_MILLISECONDS, tune } from '../ops/gemm-tuning.ts';
 import { FIRST_LOSS_SCALE } from '../ops/loss-scale.ts';
 import { Random } from '../random.ts';
 import { mebibytes } from '../tape/layout.ts';
@@ -20,11 +20,16 @@ import { resolveConfig } from '../train/config.ts';
 import { type RunNetwork, recordRun } from '../train/network.ts';
 import type { RunConfig } from '../train/types.ts';
 import { type Chart, type Column, defineBenchmark, mustBeClose, type Table } from './benchmark.ts';
-import { caseName, type KernelCase, readyKernel } from './kernel-case.ts';
-import { BATCH, oneOf, PRESET, REPEATS } from './parameters.ts';
+import { caseName, type KernelCase, readyKernel, tunedFor } from './kernel-case.ts';
+import { BATCH, MATRICES, oneOf, PRESET, REPEATS, whole } from './parameters.ts';
 import { ratios, type Spread, spread } from './statistics.ts';
 
-const CONVOLUTION: KernelCase = { kind: 'conv3', size: 24, edge: 4, inner: 16, columns: 32 };
+/** A convolution that fills the adapter. */
+function convolutionFor(device: Device): KernelCase {
+  if (device.report.class === 'gpu') return { kind: 'conv3', size: 48, edge: 8, inner: 96, columns: 96 };
+  return { kind: 'conv3', size: 24, edge: 4, inner: 16, columns: 32 };
+}
+
 /** Steps before the first that counts. */
 const WARM_UP = 2;
 const MOST_ROWS = 18;
@@ -63,14 +68,20 @@ export const STEP = defineBenchmark({
     preset: PRESET,
     batch: BATCH,
     precision: oneOf(['float32', 'mixed'], 'how maps are stored; mixed needs shader-f16'),
+    matrices: MATRICES,
+    tuning: whole(
+      TUNING_MILLISECONDS,
+      [0, 60_000],
+      'milliseconds for choosing kernels by measuring, on a real GPU; 0 for the defaults',
+    ),
     repeats: REPEATS,
   },
-  async run({ preset, batch, precision, repeats }, { device: open, progress }) {
-    const device = await open();
+  async run({ preset, batch, precision, matrices, tuning, repeats }, { device: open, progress }) {
+    const device = await open({ subgroupMatrix: matrices === 'on' });
     const config = resolveConfig({ preset, batch, precision });
     const total = repeats + WARM_UP + 6;
     progress(0, total, 'building the step by plain kernels');
-    const network = recordRun(config, { ...device.report, tuning: await tuned(device, config) });
+    const network = recordRun(config, { ...device.report, tuning: await tuned(device, config, tuning) });
     const { variables, model, pass, update } = network;
     const reference = recordReference(network, config);
     await variables.allocate(device, true);
@@ -80,7 +91,12 @@ export const STEP = defineBenchmark({
     const expected = await resultsOf(device, network, reference, write);
     progress(3, total, 'building the step');
     const plan = await compile(device, pass.tape, variables);
-    const convolution = await readyKernel(device, CONVOLUTION, device.report);
+    const convolutionCase = convolutionFor(device);
+    const convolution = await readyKernel(
+      device,
+      convolutionCase,
+      (await tunedFor(device, convolutionCase)) ?? device.report,
+    );
     const full: Write = (p, graph, step) => {
       write(p, graph, step);
       p.write(update.schedule, adamwSchedule(step + 1, 1e-4, 0.04));
@@ -151,7 +167,7 @@ export const STEP = defineBenchmark({
             part('JavaScript: writing inputs', parts.write),
             part('JavaScript: submitting', parts.submit),
             part('JavaScript: recording ahead', parts.record),
-            { name: `${caseName(CONVOLUTION)}, forward`, gflops: spread(speeds).median },
+            { name: `${caseName(convolutionCase)}, forward`, gflops: spread(speeds).median },
           ],
         },
         ...(profiled.length > 0 ? [layers, kernels] : []),
@@ -170,9 +186,9 @@ export const STEP = defineBenchmark({
 });
 
 /** The kernels that a run on a real GPU would choose by measuring. */
-async function tuned(device: Device, config: RunConfig): Promise<Tuning | undefined> {
-  if (device.report.class !== 'gpu') return undefined;
-  return tune(device, questionsOf(device.report, [recordRun(config, device.report).pass.tape]));
+async function tuned(device: Device, config: RunConfig, milliseconds: number): Promise<Tuning | undefined> {
+  if (device.report.class !== 'gpu' || milliseconds === 0) return undefined;
+  return tune(device, questionsOf(device.report, [recordRun(config, device.report).pass.tape]), { milliseconds });
 }
 
 /** The same pass as the reference composes it, by plain kernels, on the same variables. */

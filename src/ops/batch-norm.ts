@@ -12,7 +12,7 @@ import {
   frozenStatisticsKernel,
 } from '../../shaders/batch-norm.wgsl.ts';
 import { columnChunks } from '../../shaders/column-sums.wgsl.ts';
-import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { readsAhead, WORKGROUP } from '../../shaders/lib/kernel.ts';
 import { defineOp, foldWorkgroups, need, needDType, needShape } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { recordColumnSums } from './column-sums.ts';
@@ -54,17 +54,21 @@ export const batchNorm = defineOp({
     const { rows, channels } = x;
     const statistics = recorder.tensor('statistics', [2, channels]);
     if (training) {
-      const chunks = columnChunks(rows, channels, recorder.target.class !== 'gpu');
+      const isCpu = recorder.target.class !== 'gpu';
+      const chunks = columnChunks(rows, channels, isCpu);
       const partials = recorder.tensor('partials', [3, chunks, channels]);
-      recorder.dispatch(batchMomentsKernel(), { x, partials }, perElement(chunks * channels, { rows, channels }));
+      recorder.dispatch(
+        batchMomentsKernel(readsAhead(isCpu)),
+        { x, partials },
+        perElement(chunks * channels, { rows, channels }),
+      );
       statistics.recomputable = false; // written by a launch that moves the running ones, which must not run twice
-      const isTree = recorder.target.class === 'gpu';
       const moving = { channels, chunks, epsilon, keep: 1 - momentum, unbias: rows / (rows - 1) };
       const launch = perElement(channels, moving);
       recorder.dispatch(
-        batchStatisticsKernel(isTree),
+        batchStatisticsKernel(!isCpu),
         { partials, statistics, runningMean, runningVariance },
-        isTree ? { ...launch, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) } : launch,
+        isCpu ? launch : { ...launch, workgroups: foldWorkgroups(channels * WORKGROUP, WORKGROUP) },
       );
     } else {
       recorder.dispatch(

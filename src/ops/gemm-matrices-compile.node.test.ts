@@ -58,7 +58,7 @@ test('compiles', async () => {
     for (const columns of COLUMNS) {
       for (const variant of VARIANTS) {
         for (const unitStride of [true, false]) {
-          const product = { rows: 100, inner: 20, columns, edge: 1, unitStride, vectors: false };
+          const product = { rows: 100, inner: 20, columns, edge: 1, unitStride, vectors: columns > 8, half: true };
           await compile(matrixProducts([{ ...shape, lanes: lanesFor(4) }], variant, product));
         }
       }
@@ -67,7 +67,7 @@ test('compiles', async () => {
           [20, 1],
           [50, 2],
         ] as const) {
-          const gradient = { rows: 1000, inner, columns, edge: 1, taps: TAPS[addressing] };
+          const gradient = { rows: 1000, inner, columns, edge: 1, taps: TAPS[addressing], half: true };
           const subgroups = subgroupsDown * (columns > 48 ? 2 : 1);
           await compile(
             matrixWeightGradients([{ ...shape, lanes: lanesFor(subgroups) }], { addressing, bias: false }, gradient),
@@ -76,15 +76,28 @@ test('compiles', async () => {
       }
     }
   }
-  // Both orders of weights with f32; with each of f16 the forward pass's, which has no slope.
-  const products = 2 * VARIANTS.length + 3 * (VARIANTS.length - 1);
-  const gradients = Object.keys(TAPS).length * 2; // f32
-  expect(compiled.size).toBe(COLUMNS.length * (products + gradients));
+  const products = 2 * VARIANTS.length; // both orders of weights
+  const gradients = 2 * Object.keys(TAPS).length;
+  expect(compiled.size).toBe(SHAPES.length * COLUMNS.length * (products + gradients));
   const { kernel } = matrixWeightGradients(
     [{ ...SHAPES[0], lanes: lanesFor(1) }],
     { addressing: 'rows', bias: false },
-    { rows: 1, inner: 1, columns: 1, edge: 1, taps: 1 },
+    { rows: 1, inner: 1, columns: 1, edge: 1, taps: 1, half: false },
   )[0]!.choice();
   const broken = { ...kernel, id: 'broken', wgsl: kernel.wgsl.replace('row_major', 'no_major') };
   await expect(device.compile(broken)).rejects.toThrow(/Compiling kernel broken.*subgroupMatrixLoad/);
+});
+
+test('f16 rounds what is stored as f16, and the forward pass; no other gradient', () => {
+  const matrices = [{ input: 'f16', M: 16, N: 16, K: 16, lanes: 32 }] as const;
+  const forward = { rows: 64, inner: 32, columns: 32, edge: 1, unitStride: true, vectors: true, half: false };
+  const [usual, slope] = [VARIANTS[0]!, { ...VARIANTS[0]!, slope: true }];
+  const counts = (half: boolean) => [
+    matrixProducts(matrices, usual, { ...forward, half }).length,
+    matrixProducts(matrices, usual, { ...forward, half, unitStride: false }).length,
+    matrixProducts(matrices, slope, { ...forward, half }).length,
+    matrixWeightGradients(matrices, { addressing: 'rows', bias: false }, { ...forward, half, taps: 1 }).length,
+  ];
+  expect(counts(false)).toEqual([1, 0, 0, 0]);
+  expect(counts(true)).toEqual([1, 1, 1, 1]);
 });

@@ -40,64 +40,79 @@ const BLOCKS = [
 ] as const;
 
 /**
- * One candidate for each type of factors that the adapter has. With f16 only products without a gelu's slope and whose weights lie along
- * columns, which are those of the forward pass: gradients may be smaller than f16's smallest number, and nothing scales them here.
+ * Candidates for each type of factors that the adapter has. With f16 only products of maps that are stored as f16 anyway, and those without a
+ * gelu's slope and whose weights lie along columns, which are the forward pass's: other gradients may be smaller than f16's smallest number,
+ * and nothing scales them.
  */
 export function matrixProducts(
   matrices: readonly SubgroupMatrix[] | undefined,
   variant: ProductVariant,
-  { rows, columns, unitStride }: ProductShape,
+  { rows, columns, unitStride, vectors, half }: ProductShape,
 ): readonly Candidate[] {
   const { addressing, constant } = variant;
   if (!matrices || constant || (addressing !== 'rows' && addressing !== 'neighbours')) return [];
   return (['f32', 'f16'] as const).flatMap((input) => {
-    if (input === 'f16' && (variant.slope || !unitStride)) return [];
-    const tile = matrices.filter((matrix) => matrix.input === input).flatMap((matrix) => tileOf(matrix, columns))[0];
-    if (!tile) return [];
-    const { M, N, K } = tile.matrix;
-    const [down, across] = [tile.subgroupsDown * MATRIX_ROWS, tile.subgroupsAcross * tile.columns];
-    return [
-      {
-        name: `matrices ${M}x${N}x${K} of ${input}, ${down}x${across}x${tile.depth}`,
-        tolerance: input === 'f16' ? ROUNDED_TO_F16 : REORDERED,
+    if (input === 'f16' && !half && (variant.slope || !unitStride)) return [];
+    return tilesOf(matrices, input, columns).map((tile) => {
+      const [down, across] = [tile.subgroupsDown * MATRIX_ROWS, tile.subgroupsAcross * tile.columns];
+      return {
+        ...described(tile),
         choice(some = rows) {
           const [x, z] = foldWorkgroups(some, down);
           const workgroups = [x, Math.ceil(columns / across), z] as const;
-          return { kernel: matrixProductKernel(variant, tile, unitStride), uniforms: {}, workgroups };
+          return { kernel: matrixProductKernel(variant, tile, unitStride, vectors), uniforms: {}, workgroups };
         },
-      },
-    ];
+      };
+    });
   });
 }
 
-/** Of f32 factors only: those of a gradient may be too small for f16. */
+/** With f16 only of factors that are stored so: those of a gradient may be too small for f16. */
 export function matrixWeightGradients(
   matrices: readonly SubgroupMatrix[] | undefined,
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): readonly Candidate<SplitChoice>[] {
-  const matrix = matrices?.find(({ input }) => input === 'f32');
-  const subgroupsDown = shape.inner <= MATRIX_ROWS ? 1 : 2;
-  const tile = matrix && tileOf(matrix, shape.columns).map((t) => ({ ...t, subgroupsDown }))[0];
-  if (!tile) return [];
-  const { M, N, K } = tile.matrix;
-  const block = { down: subgroupsDown * MATRIX_ROWS, across: tile.subgroupsAcross * tile.columns, depth: tile.depth };
-  const blocks = {
-    x: Math.ceil(shape.columns / block.across),
-    y: Math.ceil(shape.inner / block.down) * shape.taps,
-    depth: tile.depth,
-  };
-  const choice = (rows = shape.rows) => ({
-    kernel: matrixWeightGradientKernel(variant, tile),
-    uniforms: {},
-    ...splitRows(blocks, USUAL_WORKGROUPS, { ...shape, rows }),
+  const { inner, columns, taps, half } = shape;
+  const vectors = inner % 4 === 0 && columns % 4 === 0;
+  return (['f32', 'f16'] as const).flatMap((input) => {
+    if (!matrices || (input === 'f16' && !half)) return [];
+    return tilesOf(matrices, input, columns).map((widest) => {
+      const tile = { ...widest, subgroupsDown: inner <= MATRIX_ROWS ? 1 : 2 };
+      const [down, across] = [tile.subgroupsDown * MATRIX_ROWS, tile.subgroupsAcross * tile.columns];
+      const blocks = { x: Math.ceil(columns / across), y: Math.ceil(inner / down) * taps, depth: tile.depth };
+      return {
+        ...described(tile),
+        choice: (rows = shape.rows) => ({
+          kernel: matrixWeightGradientKernel(variant, tile, vectors),
+          uniforms: {},
+          ...splitRows(blocks, USUAL_WORKGROUPS, { ...shape, rows }),
+        }),
+      };
+    });
   });
-  const name = `matrices ${M}x${N}x${K} of f32, ${block.down}x${block.across}x${block.depth}`;
-  return [{ name, tolerance: REORDERED, choice }];
+}
+
+function described({ matrix, subgroupsDown, subgroupsAcross, columns, depth }: MatrixTile) {
+  const { input, M, N, K } = matrix;
+  const block = `${subgroupsDown * MATRIX_ROWS}x${subgroupsAcross * columns}x${depth}`;
+  return {
+    name: `matrices ${M}x${N}x${K} of ${input}, ${block}`,
+    tolerance: input === 'f16' ? ROUNDED_TO_F16 : REORDERED,
+  };
+}
+
+/** Shapes of matrices that are tried of those an adapter has of one type: it lists some that differ little. */
+const MOST_SHAPES = 2;
+
+/** Of each shape the widest block. */
+function tilesOf(matrices: readonly SubgroupMatrix[], input: SubgroupMatrix['input'], columns: number) {
+  const ofInput = matrices.filter((matrix) => matrix.input === input);
+  return ofInput.flatMap((matrix) => widestTile(matrix, columns)).slice(0, MOST_SHAPES);
 }
 
 /** The widest block that wastes at most a fifth more columns than the best; none where the matrices do not divide one. */
-function tileOf(matrix: SubgroupMatrix, columns: number): readonly MatrixTile[] {
+function widestTile(matrix: SubgroupMatrix, columns: number): readonly MatrixTile[] {
   const { M, N, K } = matrix;
   const tiles = BLOCKS.flatMap((block): readonly MatrixTile[] => {
     if (MATRIX_ROWS % M !== 0 || block.columns % N !== 0) return [];

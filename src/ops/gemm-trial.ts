@@ -5,6 +5,7 @@
 
 import type { Tunable } from '../../shaders/gemm/family.ts';
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
+import { readsAhead } from '../../shaders/lib/kernel.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { randomMasks } from '../bricks/mask.ts';
 import { brickTableData, NONE } from '../bricks/table.ts';
@@ -181,7 +182,7 @@ export async function buildTrial(
     result = tape.tensor('dWeight', [count]);
     const dense = { base: 0, strideTap: inner * columns, strideInner: columns, strideColumn: 1 };
     tape.dispatch(
-      weightGradientFinishKernel(false),
+      weightGradientFinishKernel(false, readsAhead(false)),
       { partials: bind.partials, dWeight: result },
       { uniforms: { count, splits: splits.splits, inner, columns, ...dense } },
     );

@@ -2,6 +2,7 @@
 
 import type { ProductShape, ProductVariant } from '../../shaders/gemm/family.ts';
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
+import { readsAhead } from '../../shaders/lib/kernel.ts';
 import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
 import type { Recorder } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
@@ -60,7 +61,7 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   };
   const { rows, inner, columns } = p;
   const { edge = 1 } = p;
-  const shape = { rows, inner, columns, edge, ...contiguity(p) };
+  const shape = { rows, inner, columns, edge, ...contiguity(p), half: p.a.storage === 'f16' };
   const choice = chooseProduct(recorder.target, variant, shape);
   const { a, weight, bias, residual, neighbours, crop, y, pre = p.slopeAt } = p;
   recorder.dispatch(
@@ -117,7 +118,8 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): Ten
   const { rows, inner, columns, edge = 1 } = w;
   const taps = TAPS[w.addressing];
   const variant = { addressing: w.addressing, bias: w.bias ?? false };
-  const shape = { rows, inner, columns, edge, taps };
+  const half = w.a.storage === 'f16' && w.d.storage === 'f16';
+  const shape = { rows, inner, columns, edge, taps, half };
   const choice = chooseWeightGradient(recorder.target, variant, shape);
   const count = taps * inner * columns;
   const { base = 0, strideTap, strideInner, strideColumn } = w.layout;
@@ -160,7 +162,7 @@ function recordSplits(recorder: Recorder, w: WeightGradient, partials: Tensor, s
   const count = partials.size / splits;
   const finish = () =>
     recorder.dispatch(
-      weightGradientFinishKernel(w.outer !== undefined),
+      weightGradientFinishKernel(w.outer !== undefined, readsAhead(recorder.target.class !== 'gpu')),
       { partials, ...w.outer, dWeight: w.dWeight },
       { uniforms: { count, splits, inner, columns, base, strideTap, strideInner, strideColumn } },
     );

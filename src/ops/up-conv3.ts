@@ -13,6 +13,7 @@
  */
 
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
+import { readsAhead } from '../../shaders/lib/kernel.ts';
 import { type AxisMatrix, cubeTransformKernel, placeSumsKernel } from '../../shaders/up-conv3.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
@@ -241,7 +242,11 @@ function recordPlaceSums(recorder: Recorder, dy: Tensor, table: BrickTable): Ten
   const sums = recorder.tensor('placeSums', [POINTS, channels]);
   const layout = { base: 0, strideTap: channels, strideInner: channels, strideColumn: 1 };
   const launch = perElement(sums.size, { splits: bricks, inner: 1, columns: channels, ...layout });
-  recorder.dispatch(weightGradientFinishKernel(false), { partials: x, dWeight: sums }, launch);
+  recorder.dispatch(
+    weightGradientFinishKernel(false, readsAhead(recorder.target.class !== 'gpu')),
+    { partials: x, dWeight: sums },
+    launch,
+  );
   return sums;
 }
 

@@ -24,7 +24,7 @@ try {
       processors: availableParallelism(),
       commit: currentCommit(),
       store: new FolderStore(folder),
-      open: () => openDevice({ adapter: adapter || undefined }),
+      open: (experimental) => openDevice({ adapter: adapter || undefined, experimental }),
     },
     (progress) => process.send!({ progress } satisfies BenchMessage),
   );

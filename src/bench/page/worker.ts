@@ -28,7 +28,7 @@ async function run({ name, parameters }: RunRequest): Promise<BenchMessage> {
         processors: navigator.hardwareConcurrency,
         commit: __COMMIT__,
         store,
-        open: () => openDevice(),
+        open: (experimental) => openDevice({ experimental }),
       },
       (progress) => postMessage({ progress } satisfies BenchMessage),
     );
