@@ -8,7 +8,7 @@ export interface WorkgroupTile {
   readonly across: number;
   /** Of the contraction, in one staging: a multiple of 4. */
   readonly depth: number;
-  /** Of a thread's block of results: each 4 or 8. */
+  /** Of a thread's block of results: multiples of 4. */
   readonly threadRows: number;
   readonly threadColumns: number;
 }

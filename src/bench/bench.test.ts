@@ -68,7 +68,9 @@ describe('parameters', () => {
   });
 
   test('an unknown one is refused', () => {
-    expect(() => parameterTexts(KERNELS, { size: '3' })).toThrow('got the parameter "size", need cases, matrices, repeats.');
+    expect(() => parameterTexts(KERNELS, { size: '3' })).toThrow(
+      'got the parameter "size", need cases, matrices, repeats.',
+    );
   });
 });
 

@@ -42,6 +42,7 @@ const tile = (
 export const PRODUCT_TILES = [
   tile(128, 96, 16, 8, 8),
   tile(64, 96, 16, 8, 8),
+  tile(128, 96, 16, 8, 12),
   tile(128, 96, 16, 8, 4),
   tile(128, 64, 16, 8, 8),
   tile(64, 64, 16, 8, 8),

@@ -71,7 +71,7 @@ describe('the tuner', () => {
     const clock = stopwatch({ [FIRST]: 3, [SECOND]: 2, [THIRD]: 1 });
     const tuning = await tune(device, [question], { stopwatch: clock, ...PATIENT });
     expect(tuning).toEqual({ [question.key]: THIRD });
-    expect(clock.asked).toEqual([FIRST, SECOND, THIRD, FIRST, SECOND, THIRD, FIRST, SECOND, THIRD]); // in turns
+    expect(clock.asked).toEqual([FIRST, SECOND, THIRD, THIRD, SECOND, FIRST, FIRST, SECOND, THIRD]); // to and fro
     const kernelOf = (tape: Tape) => tape.dispatches[0]!.kernel.id;
     expect(kernelOf(linearTape({ ...gpu, tuning }))).toContain('down=64,across=48');
     expect(kernelOf(linearTape())).toContain('down=64,across=32');

@@ -57,8 +57,12 @@ export interface TuneOptions {
 }
 
 export const TUNING_MILLISECONDS = 2000;
+/** Questions whose kernels are built at a time: a driver takes longer to build one than to time it, and has several threads for it. */
+const COMPILED_AHEAD = 4;
 /** Timings of each candidate, in turns with the others. */
 const ROUNDS = 3;
+/** A GPU that was idle runs at a fraction of its clock for a while: the default is run until it gets no faster, so often at most. */
+const MOST_WARM_UPS = 40;
 /** A candidate must need less than this share of the default's time: less is noise, and the default is known to be good elsewhere. */
 const CLEARLY = 0.97;
 /** Work of a trial's launch: about what this GPU does in so long, which fills it. The first is a guess. */
@@ -86,14 +90,15 @@ export async function tune(
   if (!scratch) return tuning;
   const alarm = alarmIn(deadline - stopwatch.now());
   try {
-    const compiled = (n: number) => (questions[n] ? compileAll(device, questions[n].candidates) : undefined);
-    let next = compiled(0);
+    const compiled: Promise<readonly Candidate[]>[] = []; // some questions ahead of the one that is measured
     let flops = FIRST_FLOPS;
     for (const [n, question] of questions.entries()) {
       if (isUp()) break;
-      const usable = await Promise.race([next, alarm.rings]);
+      for (const { candidates } of questions.slice(compiled.length, n + COMPILED_AHEAD)) {
+        compiled.push(compileAll(device, candidates));
+      }
+      const usable = await Promise.race([compiled[n], alarm.rings]);
       if (!usable) break;
-      next = compiled(n + 1); // while this one is measured
       const bench = { device, scratch, stopwatch, isUp };
       let found = await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device));
       if (!found) continue;
@@ -165,8 +170,10 @@ async function fastest(
       expected ??= values;
     }
     const agreeing = trials.filter(({ agrees }) => agrees);
+    if (agreeing[0]) await warmUp(agreeing[0].plan, isUp);
     for (let round = 0; round < ROUNDS; round++) {
-      for (const { name, plan, times } of agreeing) {
+      // To and fro: a clock that still rises, or falls, favours none.
+      for (const { name, plan, times } of round % 2 === 0 ? agreeing : [...agreeing].reverse()) {
         if (isUp()) return undefined;
         times.push(await stopwatch.time(plan, name));
       }
@@ -180,6 +187,16 @@ async function fastest(
     return { name: best.name, flopsPerMillisecond: flops / first.milliseconds, isCut: shape.share < 1 };
   } finally {
     for (const { plan } of trials) plan.destroy();
+  }
+}
+
+/** Runs a plan until three rows of it in turn were no faster than the fastest before. */
+async function warmUp(plan: Plan, isUp: () => boolean): Promise<void> {
+  let [fastest, inTurn] = [Number.POSITIVE_INFINITY, 0];
+  for (let n = 0; n < MOST_WARM_UPS && inTurn < 3 && !isUp(); n++) {
+    const milliseconds = await plan.time(1);
+    inTurn = milliseconds < CLEARLY * fastest ? 0 : inTurn + 1;
+    fastest = Math.min(fastest, milliseconds);
   }
 }
 
