@@ -9,7 +9,7 @@
  *   [splits, taps, K, N] a second pass adds in order: deterministic without atomics.
  */
 
-import type { UniformType } from '../lib/kernel.ts';
+import { elementwise, type Kernel, kernel, strided, type UniformType } from '../lib/kernel.ts';
 import { gelu } from '../lib/math.ts';
 import { type Addressing, borderClass, looksAround, rowOf } from '../lib/rows.ts';
 
@@ -87,8 +87,28 @@ const windowOf = `
 fn spread(bits: u32) -> u32 { return (bits >> 2u) * 16u + ((bits >> 1u) & 1u) * 4u + (bits & 1u); }
 fn windowOf(tap: u32) -> u32 { return 63u - spread(tap >> 3u) - 2u * spread(tap & 7u); }`;
 
-/** WGSL shared by every product kernel: `rowOf`, `weightAt`, and the epilogue: `store(phase, m, n, sum, biasRowOf(m))`. */
+/** A product that keeps its sums to itself: for partial sums. */
+export function withoutEpilogue(v: ProductVariant): ProductVariant {
+  return { ...v, gelu: false, slope: false, bias: false, borders: false, residual: false, scatter: false };
+}
+
+/** WGSL shared by every product kernel: `productRows` and `store(phase, m, n, sum, biasRowOf(m))`. */
 export function productLibrary(v: ProductVariant): string {
+  return productRows(v) + productEpilogue(v);
+}
+
+/** WGSL `rowOf` and `weightAt`. */
+export function productRows(v: ProductVariant): string {
+  const isCorners = v.addressing === 'corners';
+  return `
+${rowOf(v.addressing)}
+${isCorners ? windowOf : ''}
+fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
+  return u.base + ${isCorners ? 'windowOf(tap)' : 'tap'} * u.strideTap + k * u.strideInner + n * u.strideColumn;
+}`;
+}
+
+function productEpilogue(v: ProductVariant): string {
   const isCorners = v.addressing === 'corners';
   const place = isCorners
     ? 'childOf(m, phase) * u.columns + n'
@@ -98,14 +118,9 @@ export function productLibrary(v: ProductVariant): string {
         ? 'childOf(m, n / u.perChild) * u.perChild + n % u.perChild'
         : 'm * u.columns + n';
   return `
-${rowOf(v.addressing)}
 ${v.scatter || isCorners ? rowOf('children', 'childOf') : ''}
-${isCorners ? windowOf : ''}
 ${v.gelu || v.slope ? gelu : ''}
 ${v.borders ? borderClass : ''}
-fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
-  return u.base + ${isCorners ? 'windowOf(tap)' : 'tap'} * u.strideTap + k * u.strideInner + n * u.strideColumn;
-}
 fn biasRowOf(m: u32) -> u32 { return ${v.borders ? 'borderClass(m) * u.columns' : '0u'}; }
 fn store(phase: u32, m: u32, n: u32, sum: f32, biasRow: u32) {
   var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'biasRow + n'}]` : ''};
@@ -114,6 +129,24 @@ fn store(phase: u32, m: u32, n: u32, sum: f32, biasRow: u32) {
   ${v.slope ? 'value *= geluSlope(pre[at]);' : ''}
   y[at] = value${v.residual ? ' + residual[at]' : ''};
 }`;
+}
+
+/** Adds the partial sums [splits, phases, rows, columns] of a product whose taps were shared out, and stores the results: an element each. */
+export function productFinishKernel(v: ProductVariant, ahead: number): Kernel {
+  const { a: _a, weight: _w, neighbours: _n, ...reads } = productReads(v);
+  return kernel({
+    name: 'product-finish',
+    variant: { ...v, ahead },
+    reads: { partials: 'f32', ...reads },
+    writes: productWrites(v),
+    uniforms: { count: 'u32', splits: 'u32', ...PRODUCT_UNIFORMS },
+    code: `${productEpilogue(v)}
+${elementwise(`
+  var sum = 0.0;
+  ${strided('i', 'u.splits * u.count', 'u.count', ahead, 'sum += partials[at];')}
+  let m = (i / u.columns) % u.rows;
+  store(i / (u.columns * u.rows), m, i % u.columns, sum, biasRowOf(m));`)}`,
+  });
 }
 
 export interface WeightGradientVariant {

@@ -11,7 +11,15 @@
 
 import { type Kernel, kernel } from '../lib/kernel.ts';
 import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
-import { PRODUCT_UNIFORMS, type ProductVariant, productLibrary, productReads, productWrites } from './family.ts';
+import {
+  PRODUCT_UNIFORMS,
+  type ProductVariant,
+  productLibrary,
+  productReads,
+  productRows,
+  productWrites,
+  withoutEpilogue,
+} from './family.ts';
 import { each, factorReads, presentTaps, range, spreadOf, staging, type WorkgroupTile } from './tile-form.ts';
 
 /** Bytes of workgroup memory. */
@@ -37,19 +45,22 @@ function multiply({ threadRows, threadColumns }: WorkgroupTile, unitStride: bool
 }
 
 /**
- * Launch: x and z fold the row tiles, y counts column tiles, then phases.
+ * Launch: x and z fold the row tiles, y counts column tiles, then splits of the taps, then phases.
  * @param unitStride weights lie along columns, otherwise along the contraction
  * @param vectors rows of both factors are whole vec4 in memory
+ * @param isSplit writes `partials` [splits, phases, rows, columns] of so many splits as the launch has, for `productFinishKernel`
  */
 export function tileProductKernel(
   variant: ProductVariant,
   tile: WorkgroupTile,
   unitStride: boolean,
   vectors: boolean,
+  isSplit: boolean,
 ): Kernel {
   const { down, across, depth, threadRows, threadColumns } = tile;
   const { rows: rowStride, columns: columnStride, threads } = spreadOf(tile);
-  const taps = TAPS[variant.addressing] / PHASES[variant.addressing];
+  const phases = PHASES[variant.addressing];
+  const taps = TAPS[variant.addressing] / phases;
   const quads = depth / 4;
   const perThread = threadColumns / 4;
   // Neighbouring threads take neighbouring rows, and quads of the contraction in turns.
@@ -71,7 +82,8 @@ export function tileProductKernel(
     unitStride
       ? `n0 + 4u * (${c >> 2}u * ${columnStride}u + blockColumn) + ${c & 3}u`
       : `n0 + ${c}u * ${columnStride}u + blockColumn`;
-  const code = `${productLibrary(variant)}
+  const store = (sum: string) => (isSplit ? `partials[out + n] = ${sum};` : `store(phase, m, n, ${sum}, biasRow);`);
+  const code = `${isSplit ? productRows(variant) : productLibrary(variant)}
 var<workgroup> tileA: array<array<array<vec4f, ${rowStride}>, ${threadRows}>, ${quads}>;
 var<workgroup> tileB: array<array<array<vec4f, ${columnStride}>, ${unitStride ? perThread : threadColumns}>, ${unitStride ? depth : quads}>;
 ${variant.constant ? `var<workgroup> presence: array<array<f32, ${rowStride}>, ${threadRows}>;` : ''}
@@ -81,13 +93,23 @@ ${variant.skip ? presentTaps(down, threads) : ''}
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let m0 = (group.z * groups.x + group.x) * ${down}u;
   let tilesAcross = (u.columns + ${across - 1}u) / ${across}u;
-  let phase = group.y / tilesAcross;
+  ${
+    isSplit
+      ? `let splits = groups.y / (tilesAcross * ${phases}u);
+  let phase = group.y / (tilesAcross * splits);
+  let split = (group.y / tilesAcross) % splits;
+  let firstTap = phase * ${taps}u + split * u.tapsPerSplit;
+  let endTap = min(firstTap + u.tapsPerSplit, (phase + 1u) * ${taps}u);`
+      : `let phase = group.y / tilesAcross;
+  let firstTap = phase * ${taps}u;
+  let endTap = firstTap + ${taps}u;`
+  }
   let n0 = (group.y % tilesAcross) * ${across}u;
   let blockRow = local / ${columnStride}u;
   let blockColumn = local % ${columnStride}u;
   ${each(threadRows, (r) => each(perThread, (v) => `var sum${r}_${v} = vec4f(0.0);`, ' '))}
   ${variant.skip ? 'let present = presentTaps(m0, local);' : ''}
-  for (var tap = phase * ${taps}u; tap < (phase + 1u) * ${taps}u; tap++) {
+  for (var tap = firstTap; tap < endTap; tap++) {
     ${variant.skip ? 'if (((present >> tap) & 1u) == 0u) { continue; }' : ''}
     ${sources.map(({ name, first }) => `let ${name} = rowOf(min(m0 + (local + ${first}u) % ${down}u, u.rows - 1u), tap);`).join('\n    ')}
     ${variant.constant ? stagePresence(down, threads, rowStride, sourceOf) : ''}
@@ -108,21 +130,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   ${each(threadRows, (r) => {
     const stores = each(
       threadColumns,
-      (c) =>
-        `{ let n = ${column(c)}; if (n < u.columns) { store(phase, m, n, sum${r}_${c >> 2}[${c & 3}], biasRow); } }`,
+      (c) => `{ let n = ${column(c)}; if (n < u.columns) { ${store(`sum${r}_${c >> 2}[${c & 3}]`)} } }`,
       '\n    ',
     );
     return `{ let m = m0 + ${r * rowStride}u + blockRow;
-    if (m < u.rows) { let biasRow = biasRowOf(m);
+    if (m < u.rows) { ${isSplit ? `let out = ((split * ${phases}u + phase) * u.rows + m) * u.columns;` : 'let biasRow = biasRowOf(m);'}
     ${stores} } }`;
   })}
 }`;
   return kernel({
     name: 'product-tile',
-    variant: { ...variant, ...tile, unitStride, vectors },
-    reads: { ...productReads(variant), ...(vectors ? { a: 'vec4f', weight: 'vec4f' } : {}) },
-    writes: productWrites(variant),
-    uniforms: PRODUCT_UNIFORMS,
+    variant: { ...(isSplit ? withoutEpilogue(variant) : variant), ...tile, unitStride, vectors, isSplit },
+    reads: {
+      ...productReads(isSplit ? withoutEpilogue(variant) : variant),
+      ...(vectors ? { a: 'vec4f', weight: 'vec4f' } : {}),
+    },
+    writes: isSplit ? { partials: 'f32' } : productWrites(variant),
+    uniforms: { ...PRODUCT_UNIFORMS, ...(isSplit && { tapsPerSplit: 'u32' }) },
     code,
   });
 }

@@ -10,6 +10,8 @@ export interface Choice {
   readonly workgroups?: Workgroups;
   /** Uniforms beyond the family's own. */
   readonly uniforms: Readonly<Record<string, number>>;
+  /** Present where a product's kernel writes so many partial sums, which a second launch finishes; a weight gradient's always does. */
+  readonly splits?: number;
 }
 
 export interface SplitChoice extends Choice {

@@ -14,7 +14,7 @@ import { conv3Cases } from './conv3.cases.ts';
 import { densifyConv3Cases } from './densify-conv3.cases.ts';
 import { type Candidate, type Choice, keyOf, type SplitChoice, WORKGROUP_MEMORY } from './gemm-choice.ts';
 import { candidatesOf, chooseProduct, chooseWeightGradient } from './gemm-table.ts';
-import { PRODUCT_TILES, productBy, weightGradientBy } from './gemm-tiles.ts';
+import { productBy, TILES, weightGradientBy } from './gemm-tiles.ts';
 import { buildTrial, type Recorded, Scratch, scratchBytes, trialShape } from './gemm-trial.ts';
 import { linearCases } from './linear.cases.ts';
 import { upConv3Cases } from './up-conv3.cases.ts';
@@ -85,7 +85,9 @@ describe.each([...samplesOf(linearCases, ['odd sizes']), ...samplesOf(conv3Cases
         const { tunable } = shape;
         const candidates =
           tunable.form === 'product'
-            ? PRODUCT_TILES.map((tile) => productBy(tile, tunable.variant, tunable.shape))
+            ? [1, 5].flatMap((splits) =>
+                TILES.slice(splits > 1 ? -2 : 0).map((tile) => productBy(tile, splits, tunable.variant, tunable.shape)),
+              )
             : GRADIENT_TILES.map((tile) => weightGradientBy(tile, 8, tunable.variant, tunable.shape));
         const plain = () =>
           tunable.form === 'product'
@@ -105,5 +107,5 @@ describe.each([...samplesOf(linearCases, ['odd sizes']), ...samplesOf(conv3Cases
 );
 
 test('every tile of a product fits the workgroup memory that each adapter has', () => {
-  expect(Math.max(...PRODUCT_TILES.map(tileMemory))).toBeLessThanOrEqual(WORKGROUP_MEMORY);
+  expect(Math.max(...TILES.map(tileMemory))).toBeLessThanOrEqual(WORKGROUP_MEMORY);
 });

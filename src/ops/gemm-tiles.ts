@@ -17,11 +17,12 @@ import {
   tapsOfBlock,
   tileWeightGradientKernel,
 } from '../../shaders/gemm/tile-weight-gradient.wgsl.ts';
-import { PHASES } from '../../shaders/lib/rows.ts';
+import { PHASES, TAPS } from '../../shaders/lib/rows.ts';
 import { foldWorkgroups, type Target } from '../tape/op.ts';
 import {
   type Candidate,
   type Choice,
+  mostSplits,
   REORDERED,
   type SplitChoice,
   splitRows,
@@ -38,21 +39,24 @@ const tile = (
   threadColumns: number,
 ): WorkgroupTile => ({ down, across, depth, threadRows, threadColumns });
 
-/** For products, by the columns that they cover: the more a tile covers, the fewer times factors are read, and the fewer workgroups there are. */
-export const PRODUCT_TILES = [
-  tile(128, 96, 16, 8, 8),
-  tile(64, 96, 16, 8, 8),
-  tile(128, 96, 16, 8, 12),
-  tile(128, 96, 16, 8, 4),
-  tile(128, 64, 16, 8, 8),
-  tile(64, 64, 16, 8, 8),
-  tile(128, 48, 16, 8, 8),
-  tile(64, 48, 16, 8, 4),
-  tile(128, 32, 16, 8, 4),
-  tile(64, 32, 32, 4, 4),
-  tile(256, 16, 8, 8, 4),
-  tile(128, 16, 16, 8, 4),
-] as const;
+/**
+ * For products: the more a tile covers, the fewer times factors are read, and the fewer workgroups there are. Beside each its speed on a GPU that it
+ * fills, as a share of the best one's: measured on an H100.
+ */
+const PRODUCT_TILES: readonly (readonly [WorkgroupTile, number])[] = [
+  [tile(128, 96, 16, 8, 8), 1],
+  [tile(64, 96, 16, 8, 8), 1],
+  [tile(128, 96, 16, 8, 12), 1],
+  [tile(128, 64, 16, 8, 8), 0.97],
+  [tile(64, 64, 16, 8, 8), 0.97],
+  [tile(128, 48, 16, 8, 8), 1],
+  [tile(64, 48, 16, 8, 4), 0.9],
+  [tile(128, 32, 16, 8, 4), 0.8],
+  [tile(64, 32, 32, 4, 4), 0.7],
+  [tile(256, 16, 8, 8, 4), 0.6],
+  [tile(128, 16, 16, 8, 4), 0.6],
+];
+export const TILES = PRODUCT_TILES.map(([t]) => t);
 
 /** Candidates for one shape: more cost more of the tuner's time than they win. */
 const MOST = 5;
@@ -67,35 +71,64 @@ function padded(size: number, block: number): number {
   return Math.ceil(size / block) * block;
 }
 
-/**
- * Tiles for a product, the default first: by the work that they take, rows and columns beyond the last included, over the workgroups that share
- * it; among equals by the table's order.
- */
-function tilesFor({ addressing }: ProductVariant, { rows, columns }: ProductShape): readonly WorkgroupTile[] {
-  const cost = ({ down, across }: WorkgroupTile) => {
-    const workgroups = Math.ceil(rows / down) * Math.ceil(columns / across) * PHASES[addressing];
-    return (padded(rows, down) * padded(columns, across)) / Math.min(workgroups, ENOUGH_WORKGROUPS);
-  };
-  return [...PRODUCT_TILES].sort((a, b) => cost(a) - cost(b)).slice(0, MOST);
+/** Multiply-adds that a result of a split needs at least, to be worth writing and adding up. */
+const LEAST_OF_A_SPLIT = 256;
+
+/** Into how many the taps of each phase are shared out, so that about twice as many workgroups run as fill a GPU; 1 where they do already. */
+function splitsFor(t: WorkgroupTile, { addressing }: ProductVariant, { rows, inner, columns }: ProductShape): number {
+  const phases = PHASES[addressing];
+  const taps = TAPS[addressing] / phases;
+  const workgroups = Math.ceil(rows / t.down) * Math.ceil(columns / t.across) * phases;
+  if (workgroups >= ENOUGH_WORKGROUPS) return 1;
+  const wanted = Math.min(
+    Math.ceil((2 * ENOUGH_WORKGROUPS) / workgroups),
+    taps,
+    Math.floor((taps * inner) / LEAST_OF_A_SPLIT),
+    mostSplits(phases * rows * columns),
+  );
+  return Math.ceil(taps / Math.ceil(taps / Math.max(1, wanted))); // of as many taps each as that makes
 }
 
 export function tileProducts({ matrices }: Target, variant: ProductVariant, shape: ProductShape): readonly Candidate[] {
-  const tiles = tilesFor(variant, shape).map((t) => productBy(t, variant, shape));
-  return [...tiles, ...matrixProducts(matrices, variant, shape)];
+  const { rows, columns } = shape;
+  // The work, rows and columns beyond the last included, over the workgroups that share it; among equals by the table's order.
+  const ways = PRODUCT_TILES.flatMap(([t, speed]) => {
+    const workgroups = Math.ceil(rows / t.down) * Math.ceil(columns / t.across) * PHASES[variant.addressing];
+    const work = padded(rows, t.down) * padded(columns, t.across);
+    const most = splitsFor(t, variant, shape);
+    return [...new Set([most, 1])].map((splits) => ({
+      t,
+      splits,
+      cost: work / speed / Math.min(workgroups * splits, ENOUGH_WORKGROUPS),
+    }));
+  });
+  const best = ways.sort((a, b) => a.cost - b.cost).slice(0, MOST);
+  return [
+    ...best.map(({ t, splits }) => productBy(t, splits, variant, shape)),
+    ...matrixProducts(matrices, variant, shape),
+  ];
 }
 
+/** @param splits of the taps of each phase, 1 for a kernel that stores the results itself */
 export function productBy(
   t: WorkgroupTile,
+  splits: number,
   variant: ProductVariant,
   { rows, columns, unitStride, vectors }: ProductShape,
 ): Candidate {
+  const phases = PHASES[variant.addressing];
+  const isSplit = splits > 1;
   return {
-    name: nameOf(t),
+    name: `${nameOf(t)}${isSplit ? `, taps in ${splits}` : ''}`,
     tolerance: REORDERED,
     choice(some = rows): Choice {
       const [x, z] = foldWorkgroups(some, t.down);
-      const workgroups = [x, Math.ceil(columns / t.across) * PHASES[variant.addressing], z] as const;
-      return { kernel: tileProductKernel(variant, t, unitStride, vectors), uniforms: {}, workgroups };
+      return {
+        kernel: tileProductKernel(variant, t, unitStride, vectors, isSplit),
+        uniforms: isSplit ? { tapsPerSplit: Math.ceil(TAPS[variant.addressing] / phases / splits) } : {},
+        workgroups: [x, Math.ceil(columns / t.across) * splits * phases, z],
+        ...(isSplit && { splits }),
+      };
     },
   };
 }

@@ -3,7 +3,7 @@
  * bricks, so that a trial is short and small; brick tables are those of a cube of bricks with as many present as in the recorded one.
  */
 
-import type { Tunable } from '../../shaders/gemm/family.ts';
+import { productFinishKernel, type Tunable } from '../../shaders/gemm/family.ts';
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
 import { readsAhead } from '../../shaders/lib/kernel.ts';
 import { BrickGrid } from '../bricks/grid.ts';
@@ -11,15 +11,16 @@ import { randomMasks } from '../bricks/mask.ts';
 import { brickTableData, NONE } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import { Random } from '../random.ts';
+import type { Inputs } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { type Dispatch, Tape } from '../tape/tape.ts';
 import { type Storage, Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import type { Candidate, Choice, SplitChoice } from './gemm-choice.ts';
 
-/** A launch of the family and what its kernel was chosen by. */
+/** A launch of the family, what its kernel was chosen by, and what others would bind. */
 export interface Recorded extends Dispatch {
-  readonly launch: Dispatch['launch'] & { readonly tunable: Tunable };
+  readonly launch: Dispatch['launch'] & { readonly tunable: Tunable; readonly operands: Inputs };
 }
 
 /** Of each tensor of a trial. */
@@ -41,20 +42,18 @@ export interface TrialShape {
  * Undefined where a binding is none that a trial knows how to fill.
  * @param mostFlops of the trial's launch, unless a single brick has more
  */
-export function trialShape({ kernel, tensors, launch }: Recorded, mostFlops: number): TrialShape | undefined {
-  const { tunable } = launch;
+export function trialShape({ launch }: Recorded, mostFlops: number): TrialShape | undefined {
+  const { tunable, operands } = launch;
   const { rows, edge } = tunable.shape;
-  const known = kernel.bindings.every(({ name, type }) =>
-    TABLES.includes(name) ? type === 'u32' : type !== 'u32' && type !== 'i32',
-  );
-  if (!known) return undefined;
+  const bound = tensorsOf(operands);
+  if (bound.some(([name, { dtype }]) => TABLES.includes(name) !== (dtype === 'u32'))) return undefined;
   const voxels = edge ** 3;
   const bytesOfRow = Math.max(
-    ...tensors.filter((_, i) => OF_ROWS.includes(kernel.bindings[i]!.name)).map((tensor) => tensor.bytes / rows),
+    ...bound.filter(([name]) => OF_ROWS.includes(name)).map(([, tensor]) => tensor.bytes / rows),
   );
   const fitting = Math.min(rows, rows * (mostFlops / (launch.flops ?? 1)), MOST_BYTES / bytesOfRow);
   const bricks = Math.max(1, Math.floor(fitting / voxels));
-  const at = (name: string) => tensors[kernel.bindings.findIndex((b) => b.name === name)];
+  const at = (name: string) => operands[name];
   if (at('crop') && !at('neighbours')) return undefined;
   if (!at('neighbours')) return { tunable: withRows(tunable, bricks * voxels), share: (bricks * voxels) / rows };
   // Rows of the factor that is gathered, on any grid: as many bricks as its table has.
@@ -67,6 +66,10 @@ export function trialShape({ kernel, tensors, launch }: Recorded, mostFlops: num
     share: trialRows / rows,
     tables: { ...cut, share: (cut.gathered * voxels * finer) / at('a')!.rows },
   };
+}
+
+function tensorsOf(operands: Inputs): [string, Tensor][] {
+  return Object.entries(operands).flatMap(([name, tensor]) => (tensor ? [[name, tensor]] : []));
 }
 
 function withRows(tunable: Tunable, rows: number): Tunable {
@@ -139,8 +142,8 @@ export class Scratch {
 }
 
 /** Bytes of the largest tensor that the trials of a shape read. */
-export function scratchBytes({ kernel, tensors }: Recorded, shape: TrialShape): number {
-  return Math.max(...tensors.map((tensor, i) => 4 * sizeIn(shape, kernel.bindings[i]!.name, tensor)));
+export function scratchBytes({ launch }: Recorded, shape: TrialShape): number {
+  return Math.max(...tensorsOf(launch.operands).map(([name, tensor]) => 4 * sizeIn(shape, name, tensor)));
 }
 
 function sizeIn({ share, tables }: TrialShape, name: string, tensor: Tensor): number {
@@ -157,37 +160,40 @@ export interface Trial {
 /** Builds a trial. Its plan has been stepped once: the result is there. Rejects where the kernel does not compile. */
 export async function buildTrial(
   device: Device,
-  { kernel, tensors, launch }: Recorded,
+  { launch }: Recorded,
   shape: TrialShape,
   candidate: Candidate<Choice | SplitChoice>,
   scratch: Scratch,
 ): Promise<Trial> {
   const tape = new Tape();
-  const { rows, inner, columns } = shape.tunable.shape;
+  const { tunable } = shape;
+  const { rows, inner, columns } = tunable.shape;
   const choice = candidate.choice(rows);
+  const isProduct = tunable.form === 'product';
+  const written = isProduct ? ['y', ...(tunable.variant.gelu ? ['pre'] : [])] : [];
   const bind: Record<string, Tensor> = {};
-  kernel.bindings.forEach(({ name, access }, i) => {
-    const size = () => sizeIn(shape, name, tensors[i]!);
-    if (TABLES.includes(name)) bind[name] = tape.input(name, [rows / shape.tunable.shape.edge ** 3, 27], 'u32');
-    else if (access === 'read') bind[name] = scratch.tensor(name, size(), tensors[i]!.storage);
-    else bind[name] = new Tensor(name, [size()], 'f32', 'activation', false, false, tensors[i]!.storage);
-  });
-  let result = bind.y;
-  const splits = 'splits' in choice ? { splits: choice.splits, rowsPerSplit: choice.rowsPerSplit } : undefined;
-  const count = splits ? inner * columns * (shape.tunable.shape as { taps: number }).taps : 0;
-  if (splits) bind.partials = tape.tensor('partials', [splits.splits * count]);
-  const uniforms = { ...launch.uniforms, ...choice.uniforms, ...splits, rows };
-  tape.dispatch(choice.kernel, bind, { uniforms, workgroups: choice.workgroups });
-  if (splits) {
-    result = tape.tensor('dWeight', [count]);
-    const dense = { base: 0, strideTap: inner * columns, strideInner: columns, strideColumn: 1 };
-    tape.dispatch(
-      weightGradientFinishKernel(false, readsAhead(false)),
-      { partials: bind.partials, dWeight: result },
-      { uniforms: { count, splits: splits.splits, inner, columns, ...dense } },
-    );
+  for (const [name, tensor] of tensorsOf(launch.operands)) {
+    const size = () => sizeIn(shape, name, tensor);
+    if (TABLES.includes(name)) bind[name] = tape.input(name, [rows / tunable.shape.edge ** 3, 27], 'u32');
+    else if (!written.includes(name)) bind[name] = scratch.tensor(name, size(), tensor.storage);
+    else bind[name] = new Tensor(name, [size()], 'f32', 'activation', false, false, tensor.storage);
   }
-  tape.output(result!);
+  const result = isProduct ? bind.y! : tape.tensor('dWeight', [inner * columns * tunable.shape.taps]);
+  const { splits } = choice;
+  if (splits) bind.partials = tape.tensor('partials', [splits, result.size]);
+  const uniforms: Record<string, number> = { ...launch.uniforms, ...choice.uniforms, splits: splits ?? 1, rows };
+  if ('rowsPerSplit' in choice) uniforms.rowsPerSplit = choice.rowsPerSplit;
+  tape.dispatch(choice.kernel, bind, { uniforms, workgroups: choice.workgroups });
+  const ahead = readsAhead(false);
+  if (!isProduct) {
+    const dense = { base: 0, strideTap: inner * columns, strideInner: columns, strideColumn: 1 };
+    const finish = weightGradientFinishKernel(false, ahead);
+    tape.dispatch(finish, { ...bind, dWeight: result }, { uniforms: { ...uniforms, ...dense, count: result.size } });
+  } else if (splits)
+    tape.dispatch(productFinishKernel(tunable.variant, ahead), bind, {
+      uniforms: { ...uniforms, count: result.size },
+    });
+  tape.output(result);
   const plan = await compile(device, tape, scratch.variables);
   try {
     for (const table of tape.inputs) plan.write(table, shape.tables![table.name as 'neighbours' | 'crop']);
@@ -196,5 +202,5 @@ export async function buildTrial(
     plan.destroy();
     throw error;
   }
-  return { plan, result: result! };
+  return { plan, result };
 }

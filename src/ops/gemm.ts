@@ -1,6 +1,6 @@
 /** Recording the GEMM family: which micro-kernel, how many splits, how large a launch. Used by linear and convolution ops. */
 
-import type { ProductShape, ProductVariant } from '../../shaders/gemm/family.ts';
+import { type ProductShape, type ProductVariant, productFinishKernel } from '../../shaders/gemm/family.ts';
 import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
 import { readsAhead } from '../../shaders/lib/kernel.ts';
 import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
@@ -64,27 +64,35 @@ export function recordProduct(recorder: Recorder, p: Product): void {
   const shape = { rows, inner, columns, edge, ...contiguity(p), half: p.a.storage === 'f16' };
   const choice = chooseProduct(recorder.target, variant, shape);
   const { a, weight, bias, residual, neighbours, crop, y, pre = p.slopeAt } = p;
+  const operands = { a, weight, bias, residual, neighbours, crop, y, pre };
+  const { splits } = choice;
+  const partials = splits ? recorder.tensor('partials', [splits, y.size]) : undefined;
+  const uniforms = {
+    ...choice.uniforms,
+    rows,
+    inner,
+    columns,
+    edgeLog2: Math.log2(edge),
+    base: p.layout.base ?? 0,
+    strideTap: p.layout.strideTap,
+    strideInner: p.layout.strideInner,
+    strideColumn: p.layout.strideColumn,
+    perChild: p.perChild ?? columns,
+  };
   recorder.dispatch(
     choice.kernel,
-    { a, weight, bias, residual, neighbours, crop, y, pre },
+    { ...operands, partials },
     {
-      uniforms: {
-        ...choice.uniforms,
-        rows,
-        inner,
-        columns,
-        edgeLog2: Math.log2(edge),
-        base: p.layout.base ?? 0,
-        strideTap: p.layout.strideTap,
-        strideInner: p.layout.strideInner,
-        strideColumn: p.layout.strideColumn,
-        perChild: p.perChild ?? columns,
-      },
+      uniforms,
       workgroups: choice.workgroups,
       flops: 2 * rows * inner * columns * TAPS[p.addressing] * (p.present ?? 1),
       tunable: { form: 'product', variant, shape },
+      operands,
     },
   );
+  if (!splits) return;
+  const finish = productFinishKernel(variant, readsAhead(recorder.target.class !== 'gpu'));
+  recorder.dispatch(finish, { ...operands, partials }, { uniforms: { ...uniforms, count: y.size, splits } });
 }
 
 /** How a product's factors lie: see `ProductShape`. */
@@ -145,6 +153,7 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): Ten
       workgroups: choice.workgroups,
       flops: 2 * rows * count,
       tunable: { form: 'weight gradient', variant, shape },
+      operands: { a: w.a, d: w.d, neighbours: w.neighbours },
     },
   );
   if (!isWhole) recordSplits(recorder, w, partials, choice.splits, isDense);

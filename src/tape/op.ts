@@ -57,8 +57,9 @@ export interface Launch {
   readonly workgroups?: Workgroups;
   /** Floating-point operations, for profiles and for splitting long submissions; elementwise kernels leave it out. */
   readonly flops?: number;
-  /** Present where other kernels could do the same: what they would be chosen by. */
+  /** Present where other kernels could do the same: what they would be chosen by, and all tensors that they might bind. */
   readonly tunable?: Tunable;
+  readonly operands?: Inputs;
 }
 
 export interface Backward<I extends Inputs, A, S> {
