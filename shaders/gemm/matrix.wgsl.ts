@@ -23,7 +23,7 @@ import {
   weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
-import { factorReads, gradientReads, presentTaps, staging } from './tile-form.ts';
+import { factorReads, gradientReads, presentTaps } from './tile-form.ts';
 
 /** A shape that an adapter's units multiply: [M, K] · [K, N], summed in f32. Read from the adapter, never assumed. */
 export interface SubgroupMatrix {
@@ -131,6 +131,11 @@ fn storeMatrices(m0: u32, n0: u32, local: u32${parameters}) {
   };
 }
 
+/** WGSL for each of the `count` vec4 of a staging, in turns of the workgroup's threads. */
+function staged(count: number, threads: number, text: (slot: string) => string): string {
+  return `for (var e = local; e < ${count}u; e += ${threads}u) { ${text('e')} }`;
+}
+
 /** WGSL that stores the vec4 `v`, whose elements lie `stride` apart: tiles hold single elements, as the units read them. */
 function fourStores(tile: string, at: string, stride: number, input: string): string {
   return range(4)
@@ -154,17 +159,17 @@ export function matrixProductKernel(
   const { down, across, subgroups, strideA, strideB } = sizes(tile);
   const { threads, storeMatrices, clear, multiply, storeAll, directives } = parts(tile);
   const quads = depth / 4;
-  const stageA = staging(down * quads, threads, (_, slot) => {
+  const stageA = staged(down * quads, threads, (slot) => {
     return `let r = ${slot} / ${quads}u; let k = 4u * (${slot} % ${quads}u); let v = readA(sources[r], k0 + k);
         ${fourStores('tileA', `r * ${strideA}u + k`, 1, input)}`;
   });
   // Neighbouring threads read neighbouring addresses: along columns, or along k where the weight is transposed.
   const stageB = unitStride
-    ? staging((across / 4) * depth, threads, (_, slot) => {
+    ? staged((across / 4) * depth, threads, (slot) => {
         return `let k = ${slot} / ${across / 4}u; let n = 4u * (${slot} % ${across / 4}u); let v = readB(tap, k0 + k, n0 + n, u.inner);
         ${fourStores('tileB', `k * ${strideB}u + n`, 1, input)}`;
       })
-    : staging(across * quads, threads, (_, slot) => {
+    : staged(across * quads, threads, (slot) => {
         return `let n = ${slot} / ${quads}u; let k = 4u * (${slot} % ${quads}u); let v = readB(tap, k0 + k, n0 + n, u.inner);
         ${fourStores('tileB', `k * ${strideB}u + n`, strideB, input)}`;
       });
@@ -221,11 +226,11 @@ export function matrixWeightGradientKernel(variant: WeightGradientVariant, tile:
   const { threads, storeMatrices, clear, multiply, storeAll, directives } = parts(tile);
   const taps = TAPS[variant.addressing];
   const strideA = down + padOf(matrix);
-  const stageA = staging((down / 4) * depth, threads, (_, slot) => {
+  const stageA = staged((down / 4) * depth, threads, (slot) => {
     return `let step = ${slot} / ${down / 4}u; let k = 4u * (${slot} % ${down / 4}u); let v = readA(sources[step], k0 + k);
       ${fourStores('tileA', `step * ${strideA}u + k`, 1, input)}`;
   });
-  const stageB = staging((across / 4) * depth, threads, (_, slot) => {
+  const stageB = staged((across / 4) * depth, threads, (slot) => {
     return `let step = ${slot} / ${across / 4}u; let n = 4u * (${slot} % ${across / 4}u); let v = readD(m0 + step, end, n0 + n, tap);
       ${fourStores('tileB', `step * ${strideB}u + n`, 1, input)}`;
   });

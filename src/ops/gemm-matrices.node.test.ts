@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { SubgroupMatrix } from '../../shaders/gemm/matrix.wgsl.ts';
 import { type Device, openDevice } from '../gpu/device.ts';
 import type { Target, Tuning } from '../tape/op.ts';
+import type { Precision } from '../tape/tensor.ts';
 import { testDevice } from '../testing/device.ts';
 import { EmulatingDevice } from '../testing/emulated-matrices.ts';
 import type { OpCases } from '../testing/op-cases.ts';
@@ -22,9 +23,10 @@ const prepare = <A>(cases: OpCases<A>, names: readonly string[]) =>
     const sample = cases.samples.find((s) => s.name === name)!;
     return {
       name: `${cases.op}, ${name}`,
-      async run(device: Device, matrices: readonly SubgroupMatrix[]) {
+      async run(device: Device, matrices: readonly SubgroupMatrix[], precision: Precision = 'float32') {
         const gpu: Target = { class: 'gpu', subgroupSize: 0, matrices };
-        const tunables = recordSample(cases, sample, gpu).tape.dispatches.flatMap(({ launch }) => launch.tunable ?? []);
+        const { tape } = recordSample(cases, sample, gpu, undefined, precision);
+        const tunables = tape.dispatches.flatMap(({ launch }) => launch.tunable ?? []);
         const chosen = tunables.flatMap((tunable) => {
           const candidate = candidatesOf(gpu, tunable).find((c) => c.name.startsWith('matrices'));
           return candidate ? [{ key: keyOf(tunable), candidate }] : [];
@@ -33,7 +35,7 @@ const prepare = <A>(cases: OpCases<A>, names: readonly string[]) =>
         // Gradients of a rounded forward pass: of a gelu, or none.
         const rounded = matrices.every(({ input }) => input === 'f16');
         const tolerance = rounded ? { forward: ROUNDED_TO_F16, backward: ROUNDED_TO_F16 } : undefined;
-        await runSample(device, cases, sample, { target: { ...gpu, tuning }, tolerance });
+        await runSample(device, cases, sample, { target: { ...gpu, tuning }, precision, tolerance });
         return Object.values(tuning);
       },
     };
@@ -59,11 +61,11 @@ describe('matrices of odd shapes, emulated', () => {
     expect(names.length).toBeGreaterThanOrEqual(1);
   });
 
-  test.each(FEW)('f16, 32×16×8: $name', async ({ run }) => {
+  test.each(FEW)('f16, 32×16×8, of maps that are stored so, with their gradients: $name', async ({ run }) => {
     const device = await testDevice();
     expect(device.report.features).toContain('shader-f16');
-    const names = await run(EmulatingDevice.of(device), [{ input: 'f16', M: 32, N: 16, K: 8, lanes: 1 }]);
-    expect(names.length).toBeGreaterThanOrEqual(1);
+    const names = await run(EmulatingDevice.of(device), [{ input: 'f16', M: 32, N: 16, K: 8, lanes: 1 }], 'mixed');
+    expect(names.length).toBeGreaterThanOrEqual(3); // the product and both gradients
   });
 });
 
@@ -75,6 +77,9 @@ const has = own.report.matrices.length > 0;
 
 describe(`matrices of the GPU's own${has ? '' : ` (NOT CHECKED: ${own.report.name} has none)`}`, () => {
   test.skipIf(!has).each(SAMPLES)('$name', async ({ run }) => {
-    for (const matrix of own.report.matrices) await run(own, [matrix]);
+    for (const matrix of own.report.matrices) {
+      await run(own, [matrix]);
+      await run(own, [matrix], 'mixed');
+    }
   });
 });
