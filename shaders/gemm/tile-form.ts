@@ -22,15 +22,25 @@ export function spreadOf({ down, across, threadRows, threadColumns }: WorkgroupT
   return { rows, columns, threads: rows * columns };
 }
 
-/** WGSL for each of the slots of a staging that fall to a thread: local + i · threads, of `count`. */
-export function staging(count: number, threads: number, text: (i: number, slot: string) => string): string {
-  return range(Math.ceil(count / threads))
-    .map((i) => {
-      const slot = i === 0 ? 'local' : `(local + ${i * threads}u)`;
-      const isWhole = (i + 1) * threads <= count;
-      return isWhole ? `{ ${text(i, slot)} }` : `if (${slot} < ${count}u) { ${text(i, slot)} }`;
-    })
-    .join('\n      ');
+/** The slots of a staging that fall to a thread: local + i · threads, of `count`. A slot past the last is read, and not stored. */
+export interface Slot {
+  readonly i: number;
+  /** WGSL of its number. */
+  readonly at: string;
+  /** WGSL that runs a statement unless the slot is past the last. */
+  ifThere(statement: string): string;
+}
+
+export function slotsOf(count: number, threads: number): readonly Slot[] {
+  return range(Math.ceil(count / threads)).map((i) => {
+    const at = i === 0 ? 'local' : `(local + ${i * threads}u)`;
+    const isWhole = (i + 1) * threads <= count;
+    return {
+      i,
+      at,
+      ifThere: (statement) => (isWhole ? `{ ${statement} }` : `if (${at} < ${count}u) { ${statement} }`),
+    };
+  });
 }
 
 const elementA = `

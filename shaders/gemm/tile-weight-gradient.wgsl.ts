@@ -17,7 +17,7 @@ import {
   weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
-import { each, gradientReads, range, spreadOf, staging, type WorkgroupTile } from './tile-form.ts';
+import { each, gradientReads, range, type Slot, slotsOf, spreadOf, type WorkgroupTile } from './tile-form.ts';
 
 /** Bytes of workgroup memory. @param spans taps that a block may touch */
 export function gradientTileMemory({ down, across, depth }: WorkgroupTile, spans: number): number {
@@ -46,12 +46,12 @@ export function tileWeightGradientKernel(
   const taps = TAPS[variant.addressing];
   const [downQuads, acrossQuads] = [down / 4, across / 4];
   const [perRow, perColumn] = [threadRows / 4, threadColumns / 4];
-  const [countA, countB] = [downQuads * depth, acrossQuads * depth];
-  const slots = (count: number) => Math.ceil(count / threads);
-  const slot = (i: number) => `(local + ${i * threads}u)`;
+  const [slotsA, slotsB] = [slotsOf(downQuads * depth, threads), slotsOf(acrossQuads * depth, threads)];
+  const eachA = (text: (slot: Slot) => string) => slotsA.map(text).join('\n  ');
+  const eachB = (text: (slot: Slot) => string) => slotsB.map(text).join('\n  ');
   const fetch = (place: string, rows: string) => `
-      ${staging(countA, threads, (i) => `a${i} = joint(${place}, span${i}, k${i}, step${i}, kkOf${i} >= limit);`)}
-      ${staging(countB, threads, (i) => `b${i} = readD(${rows} + row${i}, end, nOf${i}, firstTap);`)}`;
+  ${eachA(({ i }) => `a${i} = joint(${place}, span${i}, k${i}, step${i}, kkOf${i} >= limit);`)}
+  ${eachB(({ i }) => `b${i} = readD(${rows} + row${i}, end, nOf${i}, firstTap);`)}`;
   const isBatches = variant.addressing === 'batches';
   const code = `${weightGradientLibrary(variant)}
 var<workgroup> tileA: array<array<array<array<vec4f, ${rowStride}>, ${perRow}>, ${depth}>, 2>;
@@ -87,22 +87,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let start = group.z * u.rowsPerSplit;
   let end = min(start + u.rowsPerSplit, u.rows);
   ${each(threadRows, (r) => each(perColumn, (v) => `var sum${r}_${v} = vec4f(0.0);`, ' '))}
-  ${each(
-    slots(countA),
-    (
-      i,
-    ) => `let kkOf${i} = kk0 + 4u * (${slot(i)} % ${downQuads}u); let span${i} = kkOf${i} / u.inner - firstTap; let k${i} = kkOf${i} % u.inner;
-  let step${i} = ${slot(i)} / ${downQuads}u; var a${i} = vec4f(0.0);`,
-  )}
-  ${each(slots(countB), (i) => `let nOf${i} = n0 + 4u * (${slot(i)} % ${acrossQuads}u); let row${i} = ${slot(i)} / ${acrossQuads}u; var b${i} = vec4f(0.0);`)}
+  ${eachA(({ i, at }) => `let kkOf${i} = kk0 + 4u * (${at} % ${downQuads}u); let span${i} = kkOf${i} / u.inner - firstTap; let k${i} = kkOf${i} % u.inner;`)}
+  ${eachA(({ i, at }) => `let step${i} = ${at} / ${downQuads}u; var a${i} = vec4f(0.0);`)}
+  ${eachB(({ i, at }) => `let nOf${i} = n0 + 4u * (${at} % ${acrossQuads}u); let row${i} = ${at} / ${acrossQuads}u; var b${i} = vec4f(0.0);`)}
   findSources(0u, start, end, firstTap, local);
   workgroupBarrier();
   ${fetch('0u', 'start')}
   findSources(1u, start + ${depth}u, end, firstTap, local);
   var place = 0u;
   for (var m0 = start; m0 < end; m0 += ${depth}u) {
-      ${staging(countA, threads, (i, at) => `let q = ${at} % ${downQuads}u; tileA[place][step${i}][q / ${rowStride}u][q % ${rowStride}u] = a${i};`)}
-      ${staging(countB, threads, (i, at) => `let q = ${at} % ${acrossQuads}u; tileB[place][row${i}][q / ${columnStride}u][q % ${columnStride}u] = b${i};`)}
+    ${eachA(({ i, at, ifThere }) => ifThere(`let q = ${at} % ${downQuads}u; tileA[place][step${i}][q / ${rowStride}u][q % ${rowStride}u] = a${i};`))}
+    ${eachB(({ i, at, ifThere }) => ifThere(`let q = ${at} % ${acrossQuads}u; tileB[place][row${i}][q / ${columnStride}u][q % ${columnStride}u] = b${i};`))}
     workgroupBarrier();
     let next = m0 + ${depth}u;
     if (next < end) {

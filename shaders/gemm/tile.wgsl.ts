@@ -3,8 +3,9 @@
  * 8 × 8 results in registers. Both factors are read, staged and multiplied as vec4: 4 of the contraction for rows, and for columns 4 of
  * whichever lies together in memory. So a quarter of a step is 16 vector reads for 256 multiply-adds, and nothing is transposed.
  *
- * Staged tiles are arrays of arrays: a compiler that keeps each index inside its array does so once a thread, not once a read. The loop over a
- * tile has no constant end: unrolled it takes registers that other workgroups need (measured: 33 down to 20 TFLOP/s on an H100).
+ * Staged tiles are arrays of arrays: a compiler that keeps each index inside its array does so once a thread, not once a read. Tiles are
+ * shallow and none is fetched ahead: registers for either would leave room for fewer workgroups, and those hide more (measured on an H100:
+ * 33 against 17 to 22 TFLOP/s).
  *
  * Workgroup memory: `tileMemory`. Barriers: two a staging, two a tap at least.
  */
@@ -20,7 +21,7 @@ import {
   productWrites,
   withoutEpilogue,
 } from './family.ts';
-import { each, factorReads, presentTaps, range, spreadOf, staging, type WorkgroupTile } from './tile-form.ts';
+import { each, factorReads, presentTaps, type Slot, slotsOf, spreadOf, type WorkgroupTile } from './tile-form.ts';
 
 /** Bytes of workgroup memory. */
 export function tileMemory({ down, across, depth }: WorkgroupTile): number {
@@ -64,20 +65,24 @@ export function tileProductKernel(
   const quads = depth / 4;
   const perThread = threadColumns / 4;
   // Neighbouring threads take neighbouring rows, and quads of the contraction in turns.
-  const slotsA = range(Math.ceil((down * quads) / threads)).map((i) => (i * threads) % down);
-  const sourceOf = (i: number) => `source${slotsA.indexOf(slotsA[i]!)}`;
-  const sources = slotsA.flatMap((first, i) => (slotsA.indexOf(first) === i ? [{ name: sourceOf(i), first }] : []));
+  const slotsA = slotsOf(down * quads, threads);
+  const firstRow = ({ i }: Slot) => (i * threads) % down;
+  const sourceOf = (slot: Slot) => `source${slotsA.findIndex((other) => firstRow(other) === firstRow(slot))}`;
+  const sources = slotsA.filter((slot) => sourceOf(slot) === `source${slot.i}`);
   // Neighbouring threads read neighbouring addresses of the weight, whichever way it lies.
-  const stageB = unitStride
-    ? staging((across / 4) * depth, threads, (_, slot) => {
-        const [n4, step] = [`${slot} % ${across / 4}u`, `${slot} / ${across / 4}u`];
-        return `let n4 = ${n4}; let step = ${step};
-        tileB[step][n4 / ${columnStride}u][n4 % ${columnStride}u] = readB(tap, k0 + step, n0 + 4u * n4, u.inner);`;
-      })
-    : staging(across * quads, threads, (_, slot) => {
-        return `let n = ${slot} / ${quads}u; let quad = ${slot} % ${quads}u;
-        tileB[quad][n / ${columnStride}u][n % ${columnStride}u] = readB(tap, k0 + 4u * quad, n0 + n, u.inner);`;
-      });
+  const slotsB = slotsOf(unitStride ? (across / 4) * depth : across * quads, threads);
+  const placeB = ({ i, at }: Slot) =>
+    unitStride
+      ? `let n4_${i} = ${at} % ${across / 4}u; let k_${i} = ${at} / ${across / 4}u;`
+      : `let n_${i} = ${at} / ${quads}u; let quad_${i} = ${at} % ${quads}u;`;
+  const readB = ({ i }: Slot) =>
+    unitStride
+      ? `readB(tap, k0 + k_${i}, n0 + 4u * n4_${i}, u.inner)`
+      : `readB(tap, k0 + 4u * quad_${i}, n0 + n_${i}, u.inner)`;
+  const stagedB = ({ i }: Slot) =>
+    unitStride
+      ? `tileB[k_${i}][n4_${i} / ${columnStride}u][n4_${i} % ${columnStride}u]`
+      : `tileB[quad_${i}][n_${i} / ${columnStride}u][n_${i} % ${columnStride}u]`;
   const column = (c: number) =>
     unitStride
       ? `n0 + 4u * (${c >> 2}u * ${columnStride}u + blockColumn) + ${c & 3}u`
@@ -111,15 +116,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   ${variant.skip ? 'let present = presentTaps(m0, local);' : ''}
   for (var tap = firstTap; tap < endTap; tap++) {
     ${variant.skip ? 'if (((present >> tap) & 1u) == 0u) { continue; }' : ''}
-    ${sources.map(({ name, first }) => `let ${name} = rowOf(min(m0 + (local + ${first}u) % ${down}u, u.rows - 1u), tap);`).join('\n    ')}
+    ${sources.map((slot) => `let ${sourceOf(slot)} = rowOf(min(m0 + (local + ${firstRow(slot)}u) % ${down}u, u.rows - 1u), tap);`).join('\n    ')}
     ${variant.constant ? stagePresence(down, threads, rowStride, sourceOf) : ''}
     for (var k0 = 0u; k0 < u.inner; k0 += ${depth}u) {
-      ${staging(down * quads, threads, (i, slot) => {
-        const row = `row${i}`;
-        return `let ${row} = ${slot} % ${down}u; let quad = ${slot} / ${down}u;
-        tileA[quad][${row} / ${rowStride}u][${row} % ${rowStride}u] = readA(${sourceOf(i)}, k0 + 4u * quad);`;
-      })}
-      ${stageB}
+      // All reads are under way before the first is waited for.
+      ${slotsA.map((slot) => `let a_${slot.i} = readA(${sourceOf(slot)}, k0 + 4u * (${slot.at} / ${down}u));`).join('\n      ')}
+      ${slotsB.map((slot) => `${placeB(slot)} let b_${slot.i} = ${readB(slot)};`).join('\n      ')}
+      ${slotsA.map(({ i, at, ifThere }) => ifThere(`let row = ${at} % ${down}u; tileA[${at} / ${down}u][row / ${rowStride}u][row % ${rowStride}u] = a_${i};`)).join('\n      ')}
+      ${slotsB.map((slot) => slot.ifThere(`${stagedB(slot)} = b_${slot.i};`)).join('\n      ')}
       workgroupBarrier();
       ${variant.constant ? addConstant(tile) : ''}
       let quads = min(${quads}u, (u.inner - k0 + 3u) / 4u);
@@ -152,10 +156,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 }
 
 /** The channel that is 1 where a row is present: whether it is, for each row of the tile. Read between a staging's barriers. */
-function stagePresence(down: number, threads: number, stride: number, sourceOf: (i: number) => string): string {
-  return staging(down, threads, (i, slot) => {
-    return `presence[${slot} / ${stride}u][${slot} % ${stride}u] = select(1.0, 0.0, ${sourceOf(i)} == ${NO_ROW});`;
-  });
+function stagePresence(down: number, threads: number, stride: number, sourceOf: (slot: Slot) => string): string {
+  return slotsOf(down, threads)
+    .map((slot) => {
+      const place = `presence[${slot.at} / ${stride}u][${slot.at} % ${stride}u]`;
+      return slot.ifThere(`${place} = select(1.0, 0.0, ${sourceOf(slot)} == ${NO_ROW});`);
+    })
+    .join('\n    ');
 }
 
 /** Once a tap. Weights lie along columns there. */

@@ -7,6 +7,7 @@ import { BENCHMARKS } from './benchmarks.ts';
 import { compareReports } from './compare.ts';
 import { relativeTable, tableMarkdown, tableText } from './format.ts';
 import { KERNELS, parseCases } from './kernels.ts';
+import { benchmarksMarkdown } from './node/markdown.ts';
 import { NODE_BENCHMARKS } from './node/node-benchmarks.ts';
 import { browserName } from './page/browser.ts';
 import { numbers, oneOf, someOf, whole } from './parameters.ts';
@@ -165,4 +166,25 @@ test('browsers are named', () => {
   const chrome =
     'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/141.0.0.0 Safari/537.36';
   expect(browserName(chrome)).toBe('Headless Chrome 141, Linux');
+});
+
+describe('BENCHMARKS.md', () => {
+  const rows = (median: number) => [{ name: 'a', time: { median, low: median, high: median, count: 3 } }];
+  const ofTorch = (median: number, precision: string) => ({ ...report(rows(median)), host: `PyTorch 2, ${precision}` });
+
+  test('PyTorch’s file is compared with the one before it', () => {
+    const text = benchmarksMarkdown([
+      [report(rows(2))],
+      [ofTorch(4, 'float32'), ofTorch(1, 'tf32')],
+      [report(rows(2))],
+    ]);
+    expect(text.match(/^## .*/gm)).toEqual(['## A, Node', '## A, PyTorch 2, float32', '## A, Node']);
+    expect(text.match(/### The engine beside PyTorch/g)).toHaveLength(1);
+    expect(text).toContain('| kernels: a, chosen · PyTorch 2, float32 | ms | 4 | 2 | 0.5 |');
+    expect(text).toContain('| kernels: a, chosen · PyTorch 2, tf32 | ms | 1 | 2 | 2 |');
+  });
+
+  test('alone it is compared with nothing', () => {
+    expect(benchmarksMarkdown([[ofTorch(4, 'float32')]])).not.toContain('beside PyTorch');
+  });
 });

@@ -8,11 +8,16 @@ const CONFIGS = [
   { componentType: 'f32', resultComponentType: 'f32', M: 8, N: 8, K: 8 },
 ];
 
-function adapter(features: readonly string[], configs?: typeof CONFIGS): GPUAdapter {
+function adapter(
+  features: readonly string[],
+  configs?: typeof CONFIGS,
+  info: Partial<GPUAdapterInfo> = {},
+): GPUAdapter {
   return {
     info: {
       ...{ vendor: 'v', architecture: 'a', device: '', description: '', isFallbackAdapter: false },
       ...{ subgroupMinSize: 16, subgroupMaxSize: 32, subgroupMatrixConfigs: configs },
+      ...info,
     },
     features: new Set(features),
     limits: Object.fromEntries(REQUESTED_LIMITS.map((name) => [name, 1])),
@@ -37,4 +42,17 @@ test('of their shapes those are taken that sum in f32, of factors that the devic
   expect(describeAdapter(adapter([MATRICES], CONFIGS), wanted)).toMatchObject({ features: [], matrices: [] });
   expect(describeAdapter(adapter(['subgroups'], CONFIGS), wanted).matrices).toEqual([]);
   expect(describeAdapter(adapter(ALL), wanted).matrices).toEqual([]); // the feature, but no shapes
+});
+
+test.each([
+  ['the model of a GPU', { device: 'GPU 9000', description: 'GPU: driver 1.2' }, 'GPU 9000'],
+  [
+    'the version of a software adapter',
+    { device: 'llvmpipe (256 bits)', description: 'llvmpipe: Mesa 25' },
+    'llvmpipe: Mesa 25',
+  ],
+  ['what a browser tells', { vendor: 'nvidia', architecture: 'ampere' }, 'nvidia ampere'],
+  ['nothing', { vendor: '', architecture: '' }, 'unnamed adapter'],
+])('an adapter’s name is %s', (_, info, name) => {
+  expect(describeAdapter(adapter([], undefined, info)).name).toBe(name);
 });

@@ -68,8 +68,7 @@ export function describeAdapter(adapter: GPUAdapter, experimental: Experimental 
   const subgroups = features.includes('subgroups');
   const fixedSize = info.subgroupMinSize === info.subgroupMaxSize ? (info.subgroupMinSize ?? 0) : 0;
   return {
-    name:
-      info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(' ') || 'unnamed adapter',
+    name: nameOf(info, software),
     vendor: info.vendor,
     architecture: info.architecture,
     runtime: runtimeName(),
@@ -82,6 +81,12 @@ export function describeAdapter(adapter: GPUAdapter, experimental: Experimental 
       number
     >,
   };
+}
+
+/** A GPU's model where it is told (Node), a software adapter's version, else the family that browsers tell. */
+function nameOf({ vendor, architecture, device, description }: GPUAdapterInfo, software: boolean): string {
+  const family = [vendor, architecture, device].filter(Boolean).join(' ');
+  return (software ? '' : device) || description || family || 'unnamed adapter';
 }
 
 /** As Chromium's proposal has it; absent from WebGPU's types. */
