@@ -1,7 +1,7 @@
 /**
  * The product's micro-kernel for real GPUs: a workgroup stages tiles of both factors in workgroup memory, a thread owns a block of up to
- * 8 × 8 results in registers. Both factors are read, staged and multiplied as vec4: 4 of the contraction for rows, and for columns 4 of
- * whichever lies together in memory. So a quarter of a step is 16 vector reads for 256 multiply-adds, and nothing is transposed.
+ * 8 × 12 results in registers. Both factors are read, staged and multiplied as vec4: 4 of the contraction for rows, and for columns 4 of
+ * whichever lies together in memory. With 8 × 8 results a thread that makes 16 vector reads for 256 multiply-adds, and nothing is transposed.
  *
  * Staged tiles are arrays of arrays: a compiler that keeps each index inside its array does so once a thread, not once a read. Tiles are
  * shallow and none is fetched ahead: registers for either would leave room for fewer workgroups, and those hide more (measured on an H100:

@@ -1,7 +1,6 @@
 /**
  * How products are launched on real GPUs: tiles in workgroup memory. Which tile is best differs by a factor of two between GPUs, so
- * a few that fit a shape are offered to the tuner, the one that is good on most of them first. Measured on an H100, TFLOP/s of f32:
- * 3³ convolutions 48 → 48 at 96³ 32, 96 → 96 at 48³ 29, 192 → 192 at 24³ 27, 384 → 384 at 12³ 18; their weight gradients 23, 30, 32, 31.
+ * a few that fit a shape are offered to the tuner, first the one that the table's figures make the fastest.
  */
 
 import type {
@@ -74,11 +73,16 @@ function padded(size: number, block: number): number {
 /** Multiply-adds that a result of a split needs at least, to be worth writing and adding up. */
 const LEAST_OF_A_SPLIT = 256;
 
+function workgroupsOf(t: WorkgroupTile, { addressing }: ProductVariant, { rows, columns }: ProductShape): number {
+  return Math.ceil(rows / t.down) * Math.ceil(columns / t.across) * PHASES[addressing];
+}
+
 /** Into how many the taps of each phase are shared out, so that about twice as many workgroups run as fill a GPU; 1 where they do already. */
-function splitsFor(t: WorkgroupTile, { addressing }: ProductVariant, { rows, inner, columns }: ProductShape): number {
-  const phases = PHASES[addressing];
-  const taps = TAPS[addressing] / phases;
-  const workgroups = Math.ceil(rows / t.down) * Math.ceil(columns / t.across) * phases;
+function splitsFor(t: WorkgroupTile, variant: ProductVariant, shape: ProductShape): number {
+  const { rows, inner, columns } = shape;
+  const phases = PHASES[variant.addressing];
+  const taps = TAPS[variant.addressing] / phases;
+  const workgroups = workgroupsOf(t, variant, shape);
   if (workgroups >= ENOUGH_WORKGROUPS) return 1;
   const wanted = Math.min(
     Math.ceil((2 * ENOUGH_WORKGROUPS) / workgroups),
@@ -93,7 +97,7 @@ export function tileProducts({ matrices }: Target, variant: ProductVariant, shap
   const { rows, columns } = shape;
   // The work, rows and columns beyond the last included, over the workgroups that share it; among equals by the table's order.
   const ways = PRODUCT_TILES.flatMap(([t, speed]) => {
-    const workgroups = Math.ceil(rows / t.down) * Math.ceil(columns / t.across) * PHASES[variant.addressing];
+    const workgroups = workgroupsOf(t, variant, shape);
     const work = padded(rows, t.down) * padded(columns, t.across);
     const most = splitsFor(t, variant, shape);
     return [...new Set([most, 1])].map((splits) => ({
