@@ -123,7 +123,7 @@ describe('the tuner', () => {
   });
 
   test('tries the first again on more rows where the GPU turns out to be fast', async () => {
-    const [large] = few(questionsOf(gpu, [linearTape(gpu, 1e6)])); // cut to some 400 000 rows, a seventh of a GFLOP
+    const [large] = few(questionsOf(gpu, [linearTape(gpu, 1e6)])); // cut to some 800 000 rows, a quarter of a GFLOP
     for (const [milliseconds, timings] of [
       [1, 9],
       [0.01, 18],
@@ -157,10 +157,10 @@ describe('a trial', () => {
     });
     const { tunable, share, tables } = trialShape(recorded!, Number.POSITIVE_INFINITY)!;
     const bricks = tunable.shape.rows / 16 ** 3;
-    expect(bricks).toBe(27); // 32 MiB would hold 51
-    expect(share).toBe(27 / 729);
-    const cube = new BrickGrid(3, 3, 3);
-    const expected = brickTableData(cube, allVisible(1, 27)).neighbours;
+    expect(bricks).toBe(64); // 64 MiB would hold 102
+    expect(share).toBe(64 / 729);
+    const cube = new BrickGrid(4, 4, 4);
+    const expected = brickTableData(cube, allVisible(1, 64)).neighbours;
     expect(tables).toMatchObject({ neighbours: expected, crop: expected, share });
   });
 
