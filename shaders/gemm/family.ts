@@ -9,7 +9,7 @@
  *   [splits, taps, K, N] a second pass adds in order: deterministic without atomics.
  */
 
-import { elementwise, type Kernel, kernel, strided, type UniformType } from '../lib/kernel.ts';
+import type { UniformType } from '../lib/kernel.ts';
 import { gelu } from '../lib/math.ts';
 import { type Addressing, borderClass, looksAround, rowOf } from '../lib/rows.ts';
 
@@ -108,7 +108,8 @@ fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
 }`;
 }
 
-function productEpilogue(v: ProductVariant): string {
+/** WGSL `store(phase, m, n, sum, biasRowOf(m))`. */
+export function productEpilogue(v: ProductVariant): string {
   const isCorners = v.addressing === 'corners';
   const place = isCorners
     ? 'childOf(m, phase) * u.columns + n'
@@ -131,24 +132,6 @@ fn store(phase: u32, m: u32, n: u32, sum: f32, biasRow: u32) {
 }`;
 }
 
-/** Adds the partial sums [splits, phases, rows, columns] of a product whose taps were shared out, and stores the results: an element each. */
-export function productFinishKernel(v: ProductVariant, ahead: number): Kernel {
-  const { a: _a, weight: _w, neighbours: _n, ...reads } = productReads(v);
-  return kernel({
-    name: 'product-finish',
-    variant: { ...v, ahead },
-    reads: { partials: 'f32', ...reads },
-    writes: productWrites(v),
-    uniforms: { count: 'u32', splits: 'u32', ...PRODUCT_UNIFORMS },
-    code: `${productEpilogue(v)}
-${elementwise(`
-  var sum = 0.0;
-  ${strided('i', 'u.splits * u.count', 'u.count', ahead, 'sum += partials[at];')}
-  let m = (i / u.columns) % u.rows;
-  store(i / (u.columns * u.rows), m, i % u.columns, sum, biasRowOf(m));`)}`,
-  });
-}
-
 export interface WeightGradientVariant {
   readonly addressing: Addressing;
   /** Sums d over the rows as well, the gradient of a bias, into `biasPartials`: d is read anyway. For the strip kernel. */
@@ -161,6 +144,8 @@ export interface WeightGradientShape {
   readonly columns: number;
   readonly edge: number;
   readonly taps: number;
+  /** Rows of both factors are whole numbers of vec4. */
+  readonly vectors: boolean;
   /** Both factors are stored as f16. */
   readonly half: boolean;
 }

@@ -23,7 +23,7 @@ import {
   weightGradientLibrary,
   weightGradientReads,
 } from './family.ts';
-import { factorReads, gradientReads, presentTaps } from './tile-form.ts';
+import { factorReads, gradientReads, presentTaps, range } from './tile-form.ts';
 
 /** A shape that an adapter's units multiply: [M, K] · [K, N], summed in f32. Read from the adapter, never assumed. */
 export interface SubgroupMatrix {
@@ -48,8 +48,6 @@ export interface MatrixTile {
 }
 
 export const MATRIX_ROWS = 32;
-
-const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 
 /** Elements between rows of a staged tile: 16 bytes, which strides have to be whole numbers of. */
 function padOf({ input }: SubgroupMatrix): number {

@@ -4,7 +4,7 @@
  * divisible by 4 and weights contiguous along n, both reads are one vec4 load for 4 × 4 × 4 multiply-adds.
  */
 
-import { elementwise, type Kernel, kernel, strided, wgsl } from '../lib/kernel.ts';
+import { elementwise, type Kernel, kernel, wgsl } from '../lib/kernel.ts';
 import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
 import {
   PRODUCT_UNIFORMS,
@@ -105,36 +105,5 @@ export function plainWeightGradientKernel(variant: WeightGradientVariant): Kerne
     writes: { partials: 'f32' },
     uniforms: { count: 'u32', ...WEIGHT_GRADIENT_UNIFORMS },
     code: weightGradientLibrary(variant) + elementwise(body),
-  });
-}
-
-/**
- * Adds the splits in order and writes dW at base + tap · strideTap + k · strideInner + n · strideColumn; a thread a weight. With `outer`
- * adds perTap[tap, k] · perColumn[n].
- */
-export function weightGradientFinishKernel(outer: boolean, ahead: number): Kernel {
-  return kernel({
-    name: 'weight-gradient-finish',
-    variant: { outer, ahead },
-    reads: { partials: 'f32', ...(outer ? { perTap: 'f32' as const, perColumn: 'f32' as const } : {}) },
-    writes: { dWeight: 'f32' },
-    uniforms: {
-      count: 'u32',
-      splits: 'u32',
-      inner: 'u32',
-      columns: 'u32',
-      base: 'u32',
-      strideTap: 'u32',
-      strideInner: 'u32',
-      strideColumn: 'u32',
-    },
-    code: elementwise(`
-  var sum = 0.0;
-  ${strided('i', 'u.splits * u.count', 'u.count', ahead, 'sum += partials[at];')}
-  let n = i % u.columns;
-  let k = (i / u.columns) % u.inner;
-  let tap = i / (u.columns * u.inner);
-  ${outer ? 'sum += perTap[tap * u.inner + k] * perColumn[n];' : ''}
-  dWeight[u.base + tap * u.strideTap + k * u.strideInner + n * u.strideColumn] = sum;`),
   });
 }

@@ -50,7 +50,7 @@ export function tileWeightGradientKernel(
   const eachA = (text: (slot: Slot) => string) => slotsA.map(text).join('\n  ');
   const eachB = (text: (slot: Slot) => string) => slotsB.map(text).join('\n  ');
   const fetch = (place: string, rows: string) => `
-  ${eachA(({ i }) => `a${i} = joint(${place}, span${i}, k${i}, step${i}, kkOf${i} >= limit);`)}
+  ${eachA(({ i }) => `a${i} = joint(${place}, span${i}, k${i}, step${i});`)}
   ${eachB(({ i }) => `b${i} = readD(${rows} + row${i}, end, nOf${i}, firstTap);`)}`;
   const isBatches = variant.addressing === 'batches';
   const code = `${weightGradientLibrary(variant)}
@@ -87,7 +87,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let start = group.z * u.rowsPerSplit;
   let end = min(start + u.rowsPerSplit, u.rows);
   ${each(threadRows, (r) => each(perColumn, (v) => `var sum${r}_${v} = vec4f(0.0);`, ' '))}
-  ${eachA(({ i, at }) => `let kkOf${i} = kk0 + 4u * (${at} % ${downQuads}u); let span${i} = kkOf${i} / u.inner - firstTap; let k${i} = kkOf${i} % u.inner;`)}
+  ${eachA(({ i, at }) => `let kkOf${i} = kk0 + 4u * (${at} % ${downQuads}u); let span${i} = min(kkOf${i} / u.inner - firstTap, ${spans - 1}u); let k${i} = kkOf${i} % u.inner;`)}
   ${eachA(({ i, at }) => `let step${i} = ${at} / ${downQuads}u; var a${i} = vec4f(0.0);`)}
   ${eachB(({ i, at }) => `let nOf${i} = n0 + 4u * (${at} % ${acrossQuads}u); let row${i} = ${at} / ${acrossQuads}u; var b${i} = vec4f(0.0);`)}
   findSources(0u, start, end, firstTap, local);
@@ -133,19 +133,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   });
 }
 
-/** WGSL `joint(place, span, k, step, isOutside)`: 4 of the joint axis for a staged row, from channel k of the block's tap `span` on. */
+/**
+ * WGSL `joint(place, span, k, step)`: 4 of the joint axis for a staged row, from channel k of the block's tap `span` on. What it gives past the
+ * block's last tap is stored nowhere.
+ */
 function joint(spans: number, vectors: boolean): string {
-  const source = `sources[place][span][step]`;
-  // No four whole vec4 belong to two taps. Past the block's last tap there is nothing, nor in the next batch.
+  // No four whole vec4 belong to two taps.
   const text = vectors
-    ? `return readA(select(${source}, ${NO_ROW}, isOutside), k);`
+    ? 'return readA(sources[place][span][step], k);'
     : `var values = vec4f(0.0);
   for (var i = 0u; i < 4u; i++) {
-    let at = span + (k + i) / u.inner;
-    if (!isOutside && at < ${spans}u) { values[i] = elementA(sources[place][at][step], (k + i) % u.inner); }
+    let at = min(span + (k + i) / u.inner, ${spans - 1}u);
+    values[i] = elementA(sources[place][at][step], (k + i) % u.inner);
   }
   return values;`;
-  return `fn joint(place: u32, span: u32, k: u32, step: u32, isOutside: bool) -> vec4f {
+  return `fn joint(place: u32, span: u32, k: u32, step: u32) -> vec4f {
   ${text}
 }`;
 }

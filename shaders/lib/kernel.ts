@@ -136,14 +136,9 @@ fn main(${elementArguments}) {
 }
 
 /**
- * Elements that a thread of a sum has under way at a time: a GPU's memory takes long to answer, and sums have too few threads to wait for
- * one each; a CPU's compiler makes less of longer loops.
+ * WGSL that runs `body` for at = first, first + step, … below `end`, in this order, `ahead` of them written out in a row, so that as many
+ * reads are under way.
  */
-export function readsAhead(isCpu: boolean): number {
-  return isCpu ? 1 : 4;
-}
-
-/** WGSL that runs `body` for at = first, first + step, … below `end`, in this order, `ahead` of them written out in a row. */
 export function strided(first: string, end: string, step: string, ahead: number, body: string): string {
   const tail = `for (; next < ${end}; next += ${step}) { let at = next; ${body} }`;
   if (ahead === 1) return `var next = ${first};\n  ${tail}`;

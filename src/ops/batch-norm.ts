@@ -12,8 +12,8 @@ import {
   frozenStatisticsKernel,
 } from '../../shaders/batch-norm.wgsl.ts';
 import { columnChunks } from '../../shaders/column-sums.wgsl.ts';
-import { readsAhead, WORKGROUP } from '../../shaders/lib/kernel.ts';
-import { defineOp, foldWorkgroups, need, needDType, needShape } from '../tape/op.ts';
+import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { defineOp, foldWorkgroups, need, needDType, needShape, readsAhead } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { recordColumnSums } from './column-sums.ts';
 import { perChannel, perElement } from './shapes.ts';
@@ -58,7 +58,7 @@ export const batchNorm = defineOp({
       const chunks = columnChunks(rows, channels, isCpu);
       const partials = recorder.tensor('partials', [3, chunks, channels]);
       recorder.dispatch(
-        batchMomentsKernel(readsAhead(isCpu)),
+        batchMomentsKernel(readsAhead(recorder.target)),
         { x, partials },
         perElement(chunks * channels, { rows, channels }),
       );

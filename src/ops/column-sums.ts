@@ -7,8 +7,8 @@ import {
   columnPartialsKernel,
   columnTreeKernel,
 } from '../../shaders/column-sums.wgsl.ts';
-import { readsAhead, WORKGROUP } from '../../shaders/lib/kernel.ts';
-import { foldWorkgroups, type Inputs, type Recorder } from '../tape/op.ts';
+import { WORKGROUP } from '../../shaders/lib/kernel.ts';
+import { foldWorkgroups, type Inputs, type Recorder, readsAhead } from '../tape/op.ts';
 import type { Shape, Tensor } from '../tape/tensor.ts';
 import { perElement } from './shapes.ts';
 
@@ -23,12 +23,11 @@ export function recordColumnSums(
   uniforms: Readonly<Record<string, number>> = {},
 ): Tensor[] {
   const { rows, channels, shape = [channels] } = size;
-  const isCpu = recorder.target.class !== 'gpu';
-  const chunks = columnChunks(rows, channels, isCpu);
+  const chunks = columnChunks(rows, channels, recorder.target.class !== 'gpu');
   const isWhole = chunks === 1 && terms.terms.length === 1;
   const partials = recorder.tensor('partials', isWhole ? shape : [terms.terms.length, chunks, channels]);
   const launch = perElement(chunks * channels, { rows, channels, ...uniforms });
-  recorder.dispatch(columnPartialsKernel(terms, readsAhead(isCpu)), { ...bind, partials }, launch);
+  recorder.dispatch(columnPartialsKernel(terms, readsAhead(recorder.target)), { ...bind, partials }, launch);
   if (isWhole) return [partials];
   return recordColumnFinish(recorder, partials, terms.terms.length, chunks, channels, shape);
 }

@@ -67,7 +67,15 @@ test('compiles', async () => {
           [20, 1],
           [50, 2],
         ] as const) {
-          const gradient = { rows: 1000, inner, columns, edge: 1, taps: TAPS[addressing], half: true };
+          const gradient = {
+            rows: 1000,
+            inner,
+            columns,
+            edge: 1,
+            taps: TAPS[addressing],
+            vectors: columns > 8 && inner === 20,
+            half: true,
+          };
           const subgroups = subgroupsDown * (columns > 48 ? 2 : 1);
           await compile(
             matrixWeightGradients([{ ...shape, lanes: lanesFor(subgroups) }], { addressing, bias: false }, gradient),
@@ -82,7 +90,7 @@ test('compiles', async () => {
   const { kernel } = matrixWeightGradients(
     [{ ...SHAPES[0], lanes: lanesFor(1) }],
     { addressing: 'rows', bias: false },
-    { rows: 1, inner: 1, columns: 1, edge: 1, taps: 1, half: false },
+    { rows: 1, inner: 1, columns: 1, edge: 1, taps: 1, vectors: false, half: false },
   )[0]!.choice();
   const broken = { ...kernel, id: 'broken', wgsl: kernel.wgsl.replace('row_major', 'no_major') };
   await expect(device.compile(broken)).rejects.toThrow(/Compiling kernel broken.*subgroupMatrixLoad/);

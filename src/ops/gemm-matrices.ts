@@ -73,8 +73,7 @@ export function matrixWeightGradients(
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): readonly Candidate<SplitChoice>[] {
-  const { inner, columns, taps, half } = shape;
-  const vectors = inner % 4 === 0 && columns % 4 === 0;
+  const { inner, columns, taps, vectors, half } = shape;
   return (['f32', 'f16'] as const).flatMap((input) => {
     if (!matrices || (input === 'f16' && !half)) return [];
     return tilesOf(matrices, input, columns).map((widest) => {

@@ -182,11 +182,10 @@ export function weightGradientBy(
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): Candidate<SplitChoice> {
-  const { inner, columns, taps } = shape;
+  const { inner, columns, taps, vectors } = shape;
   const isBatches = variant.addressing === 'batches';
   const y = Math.ceil((isBatches ? inner : taps * inner) / t.down) * (isBatches ? taps : 1);
   const blocks = { x: Math.ceil(columns / t.across), y, depth: t.depth };
-  const vectors = inner % 4 === 0 && columns % 4 === 0;
   return {
     name: `${nameOf(t)}, ${workgroups} workgroups`,
     tolerance: REORDERED,

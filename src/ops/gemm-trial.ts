@@ -3,15 +3,14 @@
  * bricks, so that a trial is short and small; brick tables are those of a cube of bricks with as many present as in the recorded one.
  */
 
-import { productFinishKernel, type Tunable } from '../../shaders/gemm/family.ts';
-import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
-import { readsAhead } from '../../shaders/lib/kernel.ts';
+import type { Tunable } from '../../shaders/gemm/family.ts';
+import { productFinishKernel, weightGradientFinishKernel } from '../../shaders/gemm/finish.wgsl.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { randomMasks } from '../bricks/mask.ts';
 import { brickTableData, NONE } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import { Random } from '../random.ts';
-import type { Inputs } from '../tape/op.ts';
+import { type Inputs, readsAhead } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { type Dispatch, Tape } from '../tape/tape.ts';
 import { type Storage, Tensor } from '../tape/tensor.ts';
@@ -20,7 +19,7 @@ import type { Candidate, Choice, SplitChoice } from './gemm-choice.ts';
 
 /** A launch of the family, what its kernel was chosen by, and what others would bind. */
 export interface Recorded extends Dispatch {
-  readonly launch: Dispatch['launch'] & { readonly tunable: Tunable; readonly operands: Inputs };
+  readonly launch: Dispatch['launch'] & { readonly tunable: Tunable & { readonly operands: Inputs } };
 }
 
 /** Of each tensor of a trial: enough for some waves of workgroups on a large GPU, where a last wave that is not full favours other tiles. */
@@ -43,7 +42,8 @@ export interface TrialShape {
  * @param mostFlops of the trial's launch, unless a single brick has more
  */
 export function trialShape({ launch }: Recorded, mostFlops: number): TrialShape | undefined {
-  const { tunable, operands } = launch;
+  const { tunable } = launch;
+  const { operands } = tunable;
   const { rows, edge } = tunable.shape;
   const bound = tensorsOf(operands);
   if (bound.some(([name, { dtype }]) => TABLES.includes(name) !== (dtype === 'u32'))) return undefined;
@@ -143,7 +143,7 @@ export class Scratch {
 
 /** Bytes of the largest tensor that the trials of a shape read. */
 export function scratchBytes({ launch }: Recorded, shape: TrialShape): number {
-  return Math.max(...tensorsOf(launch.operands).map(([name, tensor]) => 4 * sizeIn(shape, name, tensor)));
+  return Math.max(...tensorsOf(launch.tunable.operands).map(([name, tensor]) => 4 * sizeIn(shape, name, tensor)));
 }
 
 function sizeIn({ share, tables }: TrialShape, name: string, tensor: Tensor): number {
@@ -172,7 +172,7 @@ export async function buildTrial(
   const isProduct = tunable.form === 'product';
   const written = isProduct ? ['y', ...(tunable.variant.gelu ? ['pre'] : [])] : [];
   const bind: Record<string, Tensor> = {};
-  for (const [name, tensor] of tensorsOf(launch.operands)) {
+  for (const [name, tensor] of tensorsOf(launch.tunable.operands)) {
     const size = () => sizeIn(shape, name, tensor);
     if (TABLES.includes(name)) bind[name] = tape.input(name, [rows / tunable.shape.edge ** 3, 27], 'u32');
     else if (!written.includes(name)) bind[name] = scratch.tensor(name, size(), tensor.storage);
@@ -184,7 +184,7 @@ export async function buildTrial(
   const uniforms: Record<string, number> = { ...launch.uniforms, ...choice.uniforms, splits: splits ?? 1, rows };
   if ('rowsPerSplit' in choice) uniforms.rowsPerSplit = choice.rowsPerSplit;
   tape.dispatch(choice.kernel, bind, { uniforms, workgroups: choice.workgroups });
-  const ahead = readsAhead(false);
+  const ahead = readsAhead(device.report);
   if (!isProduct) {
     const dense = { base: 0, strideTap: inner * columns, strideInner: columns, strideColumn: 1 };
     const finish = weightGradientFinishKernel(false, ahead);

@@ -1,10 +1,9 @@
 /** Recording the GEMM family: which micro-kernel, how many splits, how large a launch. Used by linear and convolution ops. */
 
-import { type ProductShape, type ProductVariant, productFinishKernel } from '../../shaders/gemm/family.ts';
-import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
-import { readsAhead } from '../../shaders/lib/kernel.ts';
+import type { ProductShape, ProductVariant } from '../../shaders/gemm/family.ts';
+import { productFinishKernel, weightGradientFinishKernel } from '../../shaders/gemm/finish.wgsl.ts';
 import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
-import type { Recorder } from '../tape/op.ts';
+import { type Recorder, readsAhead } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
 import { chooseProduct, chooseWeightGradient } from './gemm-table.ts';
@@ -86,12 +85,11 @@ export function recordProduct(recorder: Recorder, p: Product): void {
       uniforms,
       workgroups: choice.workgroups,
       flops: 2 * rows * inner * columns * TAPS[p.addressing] * (p.present ?? 1),
-      tunable: { form: 'product', variant, shape },
-      operands,
+      tunable: { form: 'product', variant, shape, operands },
     },
   );
   if (!splits) return;
-  const finish = productFinishKernel(variant, readsAhead(recorder.target.class !== 'gpu'));
+  const finish = productFinishKernel(variant, readsAhead(recorder.target));
   recorder.dispatch(finish, { ...operands, partials }, { uniforms: { ...uniforms, count: y.size, splits } });
 }
 
@@ -127,7 +125,8 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): Ten
   const taps = TAPS[w.addressing];
   const variant = { addressing: w.addressing, bias: w.bias ?? false };
   const half = w.a.storage === 'f16' && w.d.storage === 'f16';
-  const shape = { rows, inner, columns, edge, taps, half };
+  const vectors = inner % 4 === 0 && columns % 4 === 0;
+  const shape = { rows, inner, columns, edge, taps, vectors, half };
   const choice = chooseWeightGradient(recorder.target, variant, shape);
   const count = taps * inner * columns;
   const { base = 0, strideTap, strideInner, strideColumn } = w.layout;
@@ -152,8 +151,7 @@ export function recordWeightGradient(recorder: Recorder, w: WeightGradient): Ten
       },
       workgroups: choice.workgroups,
       flops: 2 * rows * count,
-      tunable: { form: 'weight gradient', variant, shape },
-      operands: { a: w.a, d: w.d, neighbours: w.neighbours },
+      tunable: { form: 'weight gradient', variant, shape, operands: { a: w.a, d: w.d, neighbours: w.neighbours } },
     },
   );
   if (!isWhole) recordSplits(recorder, w, partials, choice.splits, isDense);
@@ -171,7 +169,7 @@ function recordSplits(recorder: Recorder, w: WeightGradient, partials: Tensor, s
   const count = partials.size / splits;
   const finish = () =>
     recorder.dispatch(
-      weightGradientFinishKernel(w.outer !== undefined, readsAhead(recorder.target.class !== 'gpu')),
+      weightGradientFinishKernel(w.outer !== undefined, readsAhead(recorder.target)),
       { partials, ...w.outer, dWeight: w.dWeight },
       { uniforms: { count, splits, inner, columns, base, strideTap, strideInner, strideColumn } },
     );

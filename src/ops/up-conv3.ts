@@ -12,11 +12,10 @@
  * coarse channel that is 1 wherever a voxel is: row K of the composed kernel.
  */
 
-import { weightGradientFinishKernel } from '../../shaders/gemm/plain.wgsl.ts';
-import { readsAhead } from '../../shaders/lib/kernel.ts';
+import { weightGradientFinishKernel } from '../../shaders/gemm/finish.wgsl.ts';
 import { type AxisMatrix, cubeTransformKernel, placeSumsKernel } from '../../shaders/up-conv3.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
-import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
+import { defineOp, need, needRank, needShape, type Recorder, readsAhead } from '../tape/op.ts';
 import type { Shape, Tensor } from '../tape/tensor.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
@@ -243,7 +242,7 @@ function recordPlaceSums(recorder: Recorder, dy: Tensor, table: BrickTable): Ten
   const layout = { base: 0, strideTap: channels, strideInner: channels, strideColumn: 1 };
   const launch = perElement(sums.size, { splits: bricks, inner: 1, columns: channels, ...layout });
   recorder.dispatch(
-    weightGradientFinishKernel(false, readsAhead(recorder.target.class !== 'gpu')),
+    weightGradientFinishKernel(false, readsAhead(recorder.target)),
     { partials: x, dWeight: sums },
     launch,
   );

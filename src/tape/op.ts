@@ -58,8 +58,7 @@ export interface Launch {
   /** Floating-point operations, for profiles and for splitting long submissions; elementwise kernels leave it out. */
   readonly flops?: number;
   /** Present where other kernels could do the same: what they would be chosen by, and all tensors that they might bind. */
-  readonly tunable?: Tunable;
-  readonly operands?: Inputs;
+  readonly tunable?: Tunable & { readonly operands: Inputs };
 }
 
 export interface Backward<I extends Inputs, A, S> {
@@ -120,6 +119,14 @@ export function defineOp<I extends Inputs, A, S>(definition: OpDefinition<I, A, 
 export function elementWorkgroups(target: Target, count: number): Workgroups {
   const isCpu = target.class === 'software' || target.class === 'software-subgroups';
   return foldWorkgroups(Math.min(count, target.mostThreads ?? (isCpu ? CPU_THREADS : count)), WORKGROUP);
+}
+
+/**
+ * Elements that a thread of a sum has under way at a time: a GPU's memory takes long to answer, and sums have too few threads to wait for
+ * one each; a CPU's compiler makes less of longer loops.
+ */
+export function readsAhead(target: Pick<Target, 'class'>): number {
+  return target.class === 'gpu' ? 4 : 1;
 }
 
 /** Workgroups for a one-dimensional launch of `threads`, folded into y where x would pass the device's 65535. */
