@@ -12,6 +12,7 @@ import { testDevice } from '../testing/device.ts';
 import { recordSample } from '../testing/run-cases.ts';
 import { conv3 } from './conv3.ts';
 import { densifyConv3Cases } from './densify-conv3.cases.ts';
+import { feedForwardCases } from './feed-forward.cases.ts';
 import type { Candidate } from './gemm-choice.ts';
 import { trialShape } from './gemm-trial.ts';
 import { type Question, questionsOf, type Stopwatch, tune } from './gemm-tuning.ts';
@@ -162,6 +163,16 @@ describe('a trial', () => {
     const cube = new BrickGrid(4, 4, 4);
     const expected = brickTableData(cube, allVisible(1, 64)).neighbours;
     expect(tables).toMatchObject({ neighbours: expected, crop: expected, share });
+  });
+
+  test('of a product keeps what stood before its gelu, too', async () => {
+    const tape = recordSample(feedForwardCases, feedForwardCases.samples[0]!, gpu).tape;
+    const [question] = few(questionsOf(gpu, [tape]).filter(({ key }) => key.includes(' gelu '))) as [Question];
+    const [first, second, third] = question.candidates.map(({ name }) => name) as [string, string, string];
+    const clock = stopwatch({ [first]: 3, [second]: 2, [third]: 1 });
+    expect(await tune(await testDevice(), [question], { stopwatch: clock, ...PATIENT })).toEqual({
+      [question.key]: third,
+    });
   });
 
   test('gathers from present bricks, or for them', async () => {
