@@ -4,25 +4,15 @@
  */
 
 import { HysparkError } from '../errors.ts';
-import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
 import { Profiler } from '../gpu/profiler.ts';
 import { valuesOf } from './half.ts';
 import { type Layout, layOut, type PlanOptions } from './layout.ts';
 import { Readback } from './readback.ts';
+import { Submissions } from './submissions.ts';
 import type { Dispatch, Tape } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 import { ALIGNMENT, type Place, readBuffer, type Variables } from './variables.ts';
-
-/**
- * Floating-point operations a submission: some tenths of a second on a GPU, where a driver's watchdog looks on; up to two on software, which
- * has none, and where each submission wakes threads that JavaScript then waits behind.
- */
-const SUBMISSION_FLOPS: Record<AdapterReport['class'], number> = {
-  gpu: 150e9,
-  'software-subgroups': 4.5e9,
-  software: 0.5e9,
-};
 
 interface Launchable {
   readonly pipeline: GPUComputePipeline;
@@ -121,7 +111,7 @@ function packUniforms(dispatches: readonly Dispatch[]): { data: ArrayBuffer; sli
 }
 
 export class Plan {
-  private readonly segments: readonly (readonly Launchable[])[];
+  private readonly submissions: Submissions;
   private readonly mirror: ArrayBuffer;
   private dirty = true;
   private profiler: Profiler | undefined;
@@ -139,7 +129,8 @@ export class Plan {
     private readonly buffers: readonly GPUBuffer[],
     private readonly readback: Readback,
   ) {
-    this.segments = split(launches, layout.dispatches, SUBMISSION_FLOPS[device.report.class]);
+    const flops = layout.dispatches.map(({ launch }) => launch.flops ?? 0);
+    this.submissions = new Submissions(device.report.class, flops);
     this.mirror = new ArrayBuffer(layout.bytes.inputs);
   }
 
@@ -172,9 +163,14 @@ export class Plan {
       gpu.queue.writeBuffer(this.place(first).buffer, 0, this.mirror);
       this.dirty = false;
     }
-    for (const commands of this.encoded ?? this.encode()) this.device.submit(commands);
+    const encoded = this.encoded ?? this.encode();
+    const start = performance.now();
+    for (const commands of encoded) this.device.submit(commands);
     this.encoded = undefined;
-    const reports = this.readback.collect();
+    const reports = this.readback.collect().then((values) => {
+      this.submissions.took(start, performance.now());
+      return values;
+    });
     // The next step's commands do not depend on its inputs: record them while the GPU works on this one.
     this.ahead = setTimeout(() => {
       this.encoded ??= this.encode();
@@ -185,11 +181,12 @@ export class Plan {
   /** Records the commands of one step; inputs are uploaded when it is submitted. */
   private encode(): GPUCommandBuffer[] {
     const start = performance.now();
-    const commands = this.segments.map((segment, index) => {
+    const segments = this.submissions.next();
+    const commands = segments.map(([first, end], index) => {
       const encoder = this.device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
       let pipeline: GPUComputePipeline | undefined;
-      for (const launch of segment) {
+      for (const launch of this.launches.slice(first, end)) {
         if (launch.pipeline !== pipeline) {
           pipeline = launch.pipeline;
           pass.setPipeline(pipeline);
@@ -198,7 +195,7 @@ export class Plan {
         pass.dispatchWorkgroups(launch.x, launch.y, launch.z);
       }
       pass.end();
-      if (index === this.segments.length - 1) this.readback.encode(encoder, this.place);
+      if (index === segments.length - 1) this.readback.encode(encoder, this.place);
       return encoder.finish();
     });
     this.recordingMilliseconds = performance.now() - start;
@@ -276,7 +273,7 @@ export class Plan {
   }
 
   get submissionsPerStep(): number {
-    return this.segments.length;
+    return this.submissions.count;
   }
 
   destroy(): void {
@@ -286,19 +283,4 @@ export class Plan {
     this.readback.destroy();
     this.profiler?.destroy();
   }
-}
-
-function split(launches: readonly Launchable[], dispatches: readonly Dispatch[], limit: number): Launchable[][] {
-  const segments: Launchable[][] = [[]];
-  let flops = 0;
-  launches.forEach((launch, i) => {
-    const work = dispatches[i]!.launch.flops ?? 0;
-    if (flops > 0 && flops + work > limit) {
-      segments.push([]);
-      flops = 0;
-    }
-    flops += work;
-    segments.at(-1)!.push(launch);
-  });
-  return segments;
 }

@@ -1,0 +1,72 @@
+/**
+ * Where a step's launches are cut into submissions. Whatever draws the screen waits behind the one that runs, and a driver's watchdog
+ * looks on; but each costs JavaScript some tenths of a millisecond.
+ */
+
+import type { AdapterReport } from '../gpu/adapter.ts';
+
+/**
+ * Floating-point operations of a submission before a step was timed: some tenths of a second on a slow GPU; up to two seconds on software, which
+ * has no watchdog, and where each submission wakes threads that JavaScript then waits behind.
+ */
+const FLOPS: Record<AdapterReport['class'], number> = { gpu: 150e9, 'software-subgroups': 4.5e9, software: 0.5e9 };
+/** What a submission should take on a GPU: a page still draws forty pictures a second. */
+const MILLISECONDS = 25;
+/** Weight of a step beside the one after it: the first ones, which warm the GPU up, are soon forgotten. */
+const REMEMBERED = 0.75;
+/** Cuts stay until they are wrong by this factor. */
+const TOLERATED = 1.25;
+
+export class Submissions {
+  /** Indices of launches: where each submission begins, and the end of the last. */
+  private cuts: readonly number[];
+  private limit: number;
+  private readonly total: number;
+  private work = 0;
+  private time = 0;
+  private idleSince = -Infinity;
+
+  /** @param flops of each launch, in order */
+  constructor(
+    private readonly adapter: AdapterReport['class'],
+    private readonly flops: readonly number[],
+  ) {
+    this.total = flops.reduce((sum, work) => sum + work, 0);
+    this.limit = FLOPS[adapter];
+    this.cuts = cut(flops, this.limit);
+  }
+
+  get count(): number {
+    return this.cuts.length - 1;
+  }
+
+  /** A step that was submitted at `start` has ended at `end`, milliseconds. Steps may overlap: the GPU does one after another. */
+  took(start: number, end: number): void {
+    this.work = this.work * REMEMBERED + this.total;
+    this.time = this.time * REMEMBERED + Math.max(0, end - Math.max(start, this.idleSince));
+    this.idleSince = end;
+  }
+
+  /** The launches of each submission of the next step: [first, end). */
+  next(): readonly (readonly [number, number])[] {
+    const limit = (MILLISECONDS * this.work) / this.time; // NaN before the first step: no comparison holds
+    if (this.adapter === 'gpu' && (limit > this.limit * TOLERATED || limit < this.limit / TOLERATED)) {
+      this.limit = limit;
+      this.cuts = cut(this.flops, limit);
+    }
+    return this.cuts.slice(1).map((end, i) => [this.cuts[i]!, end]);
+  }
+}
+
+function cut(flops: readonly number[], limit: number): number[] {
+  const cuts = [0];
+  let sum = 0;
+  flops.forEach((work, i) => {
+    if (sum > 0 && work > 0 && sum + work > limit) {
+      cuts.push(i);
+      sum = 0;
+    }
+    sum += work;
+  });
+  return [...cuts, flops.length];
+}
