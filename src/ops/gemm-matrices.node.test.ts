@@ -41,11 +41,11 @@ const prepare = <A>(cases: OpCases<A>, names: readonly string[]) =>
     };
   });
 
-/** Every epilogue, by rows and by neighbours with absent bricks. */
-const FEW = [...prepare(feedForwardCases, ['just past a tile']), ...prepare(densifyConv3Cases, ['wide: 40 to 20'])];
-/** Columns of each block; results that are scattered. An emulated kernel takes seconds to build. */
+const DENSIFY = prepare(densifyConv3Cases, ['wide: 40 to 20']); // by neighbours, with absent bricks
+/** Every epilogue; columns of each block; results that are scattered. An emulated kernel takes seconds to build. */
 const SOME = [
-  ...FEW,
+  ...DENSIFY,
+  ...prepare(feedForwardCases, ['just past a tile']),
   ...prepare(linearCases, ['wide and odd']),
   ...prepare(transposedConv2Cases, ['edge 2 to 4, odd channels, no bias']),
 ];
@@ -63,7 +63,7 @@ describe('matrices of odd shapes, emulated', () => {
     expect(names.length).toBeGreaterThanOrEqual(1);
   });
 
-  test.each(FEW)('f16, 32×16×8, of maps that are stored so, with their gradients: $name', async ({ run }) => {
+  test.each(DENSIFY)('f16, 32×16×8, of maps that are stored so, with their gradients: $name', async ({ run }) => {
     const device = await testDevice();
     expect(device.report.features).toContain('shader-f16');
     const names = await run(EmulatingDevice.of(device), [{ input: 'f16', M: 32, N: 16, K: 8, lanes: 1 }], 'mixed');
