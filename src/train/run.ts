@@ -332,7 +332,15 @@ export class Run {
     const { lost } = this.trainer.device;
     // The news of a lost device may come after the failure of what was under way.
     const gone = await Promise.race([lost, new Promise<undefined>((resolve) => setTimeout(resolve, 200))]);
-    return gone?.code === 'device-lost' && !this.stopping && ++this.losses <= MOST_LOSSES;
+    if (gone?.code !== 'device-lost' || this.stopping) return false;
+    if (++this.losses <= MOST_LOSSES) return true;
+    throw new HysparkError('device-lost', {
+      doing: `Using the GPU (${this.trainer.device.report.name})`,
+      got: `one that was lost ${this.losses} times without a new checkpoint`,
+      advice:
+        'Its work may be too large, or take so long that the system resets the GPU: start a run from its weights with a smaller batch, or one of a smaller preset',
+      cause: gone,
+    });
   }
 
   private async rebuild(): Promise<void> {

@@ -10,7 +10,6 @@ import type { BenchMessage, Benchmark, BenchReport, Progress } from '../benchmar
 import { BENCHMARKS } from '../benchmarks.ts';
 import { compareReports } from '../compare.ts';
 import { reportText, tableText } from '../format.ts';
-import { openPages } from './chromium.ts';
 import { benchmarksMarkdown } from './markdown.ts';
 import { NODE_BENCHMARKS } from './node-benchmarks.ts';
 import { parametersText, settingsOf } from './settings.ts';
@@ -76,7 +75,8 @@ async function main(names: readonly string[], options: Options): Promise<number>
   const before = options.compare === undefined ? undefined : readReports(options.compare); // before an hour is spent
   const reports: BenchReport[] = [];
   let failed = 0;
-  const pages = browser === 'chromium' ? await openPages(adapter) : undefined;
+  // Vite and Playwright are for browsers only: Node's benchmarks run, and start, without them.
+  const pages = browser === 'chromium' ? await (await import('./chromium.ts')).openPages(adapter) : undefined;
   const run: Runner = pages?.run ?? ((...each) => runInChild(adapter, ...each));
   try {
     for (const benchmark of chosen) {
