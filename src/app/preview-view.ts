@@ -34,7 +34,7 @@ class PreviewView extends View {
   protected override render() {
     const { pictures, moments } = this.history;
     if (!pictures) {
-      return html`<p class="muted placeholder">The first reconstruction appears when the held-out crops are first judged.</p>`;
+      return html`<p class="muted placeholder">The first reconstruction appears when everything is prepared.</p>`;
     }
     const last = moments.length - 1;
     const shown = Math.min(this.#moment ?? last, last);

@@ -11,6 +11,7 @@ import { resolveConfig } from './config.ts';
 import { readMetrics } from './folder.ts';
 import { Trainer } from './trainer.ts';
 import { chooseKernels } from './tuning.ts';
+import type { RunEvent } from './types.ts';
 
 const LAST = 'checkpoints/000008.safetensors';
 
@@ -49,6 +50,7 @@ describe('a run', () => {
     expect([report, preview]).toEqual(['report.html', 'previews/000008.png']);
     const steps = events.flatMap((event) => (event.type === 'progress' ? [event.progress.step] : []));
     expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(picturedSteps(events)).toEqual([0, 4, 8]); // the first shows what the weights at the start make of the crop
     const rows = await readMetrics(store);
     expect(rows.filter(({ kind }) => kind === 'step')).toHaveLength(8);
     expect(rows.filter(({ kind }) => kind === 'evaluation').map((row) => 'step' in row && row.step)).toEqual([
@@ -75,6 +77,7 @@ describe('a run', () => {
     expect(stopped.step).toBeLessThan(8);
     const resumed = await smallRun({ store, resume: true });
     expect(resumed).toMatchObject({ phase: 'finished', step: 8 });
+    expect(picturedSteps(resumed.events)[0]).toBe(stopped.step);
     expect(fingerprint(await store.read(LAST))).toEqual(fingerprint(expected));
   });
 
@@ -292,6 +295,9 @@ describe('when something goes wrong', () => {
     expect(await store.size('checkpoints/000002.safetensors')).toBeGreaterThan(0);
   });
 });
+
+const picturedSteps = (events: readonly RunEvent[]) =>
+  events.flatMap((event) => (event.type === 'preview' ? [event.preview.step] : []));
 
 function text(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);

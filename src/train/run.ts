@@ -131,6 +131,8 @@ export class Run {
           this.folder.add({ kind: 'baselines', ...lines });
         host.onEvent({ type: 'baselines', baselines: lines });
       }
+      const first = await this.judge.picture(this.trainer, this.judge.shown, this.step);
+      if (first) host.onEvent({ type: 'preview', preview: first }); // of the weights that the run begins with; not kept
       if (heldOut.length === 0)
         this.log('warning', 'A single scan: nothing can be held out, so the run is judged on it.');
     } catch (error) {

@@ -192,6 +192,7 @@ export type RunEvent =
   | { readonly type: 'baselines'; readonly baselines: Baselines }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'evaluation'; readonly evaluation: Evaluation; readonly verdict: Verdict }
+  /** Of the weights that the run begins with, and every `previewEvery` steps. */
   | { readonly type: 'preview'; readonly preview: Preview }
   | { readonly type: 'checkpoint'; readonly step: number; readonly file: string; readonly best: boolean }
   | { readonly type: 'log'; readonly line: LogLine };
