@@ -30,7 +30,9 @@ test('a GPU that was timed gets submissions of 25 ms', () => {
 
 test('steps that overlap, or wait for JavaScript, do not count twice', () => {
   const submissions = new Submissions('gpu', LAUNCHES);
-  for (let step = 0; step < 20; step++) submissions.took(1000 * step - 900, 1000 * step); // submitted while the one before runs
+  for (let step = 0; step < 20; step++) submissions.took(20 * step - 60, 20 * step); // submitted while two run
+  expect(submissions.next()).toHaveLength(1);
+  for (let step = 20; step < 40; step++) submissions.took(1000 * step - 3000, 1000 * step);
   expect(submissions.next()).toHaveLength(5);
   for (let step = 100; step < 120; step++) submissions.took(1000 * step, 1000 * step + 20); // each after a rest
   expect(submissions.next()).toHaveLength(1);
