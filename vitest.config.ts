@@ -6,7 +6,6 @@
 import { availableParallelism } from 'node:os';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
-import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { CHROMIUM_FLAGS, CHROMIUM_PATH } from './src/testing/chromium.ts';
 
 /** What touches a GPU is tested in every runtime. A `*.node.test.ts` needs Node itself: files, child processes, Dawn. */
@@ -39,19 +38,6 @@ const RUNTIMES: Record<string, TestProjectInlineConfiguration['test']> = {
   },
 };
 
-/** Files that take minutes, which should not be the last ones to begin. */
-const LONG = ['e2e/firefox', 'hyspark/golden.node', 'e2e/app.test', 'ops/ops-', 'e2e/runs', 'ops/gemm-', 'train/'];
-
-class LongFirst extends BaseSequencer {
-  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification) => {
-      const index = LONG.findIndex((part) => moduleId.includes(part));
-      return index < 0 ? LONG.length : index;
-    };
-    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
-  }
-}
-
 export default defineConfig(({ mode }) => ({
   // Named here so that Vite does not come upon it in mid-run and reload the page.
   optimizeDeps: { include: ['wgsl-preprocessor/wgsl-preprocessor.js'] },
@@ -62,7 +48,6 @@ export default defineConfig(({ mode }) => ({
     pool: 'forks',
     // lavapipe builds kernels on one thread, so two files at a time keep two cores at work.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    sequence: { sequencer: LongFirst },
     // Software adapters take seconds to build a pipeline that is not in their cache.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -181,12 +181,13 @@ export class Plan {
   /** Records the commands of one step; inputs are uploaded when it is submitted. */
   private encode(): GPUCommandBuffer[] {
     const start = performance.now();
-    const segments = this.submissions.next();
-    const commands = segments.map(([first, end], index) => {
+    const parts = this.submissions.next();
+    const commands = parts.map(([first, end], index) => {
       const encoder = this.device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
       let pipeline: GPUComputePipeline | undefined;
-      for (const launch of this.launches.slice(first, end)) {
+      for (let i = first; i < end; i++) {
+        const launch = this.launches[i]!;
         if (launch.pipeline !== pipeline) {
           pipeline = launch.pipeline;
           pass.setPipeline(pipeline);
@@ -195,7 +196,7 @@ export class Plan {
         pass.dispatchWorkgroups(launch.x, launch.y, launch.z);
       }
       pass.end();
-      if (index === segments.length - 1) this.readback.encode(encoder, this.place);
+      if (index === parts.length - 1) this.readback.encode(encoder, this.place);
       return encoder.finish();
     });
     this.recordingMilliseconds = performance.now() - start;

@@ -1,6 +1,6 @@
 /**
  * Where a step's launches are cut into submissions. Whatever draws the screen waits behind the one that runs, and a driver's watchdog
- * looks on; but each costs JavaScript some tenths of a millisecond.
+ * looks on; but each costs JavaScript a tenth of a millisecond.
  */
 
 import type { AdapterReport } from '../gpu/adapter.ts';
@@ -17,9 +17,11 @@ const REMEMBERED = 0.75;
 /** Cuts stay until they are wrong by this factor. */
 const TOLERATED = 1.25;
 
+/** Indices of a submission's launches: the first, and the one after the last. */
+export type Part = readonly [first: number, end: number];
+
 export class Submissions {
-  /** Indices of launches: where each submission begins, and the end of the last. */
-  private cuts: readonly number[];
+  private parts: readonly Part[];
   private limit: number;
   private readonly total: number;
   private work = 0;
@@ -33,11 +35,11 @@ export class Submissions {
   ) {
     this.total = flops.reduce((sum, work) => sum + work, 0);
     this.limit = FLOPS[adapter];
-    this.cuts = cut(flops, this.limit);
+    this.parts = cut(flops, this.limit);
   }
 
   get count(): number {
-    return this.cuts.length - 1;
+    return this.parts.length;
   }
 
   /** A step that was submitted at `start` has ended at `end`, milliseconds. Steps may overlap: the GPU does one after another. */
@@ -47,26 +49,28 @@ export class Submissions {
     this.idleSince = end;
   }
 
-  /** The launches of each submission of the next step: [first, end). */
-  next(): readonly (readonly [number, number])[] {
+  /** The submissions of the next step. */
+  next(): readonly Part[] {
     const limit = (MILLISECONDS * this.work) / this.time; // NaN before the first step: no comparison holds
     if (this.adapter === 'gpu' && (limit > this.limit * TOLERATED || limit < this.limit / TOLERATED)) {
       this.limit = limit;
-      this.cuts = cut(this.flops, limit);
+      this.parts = cut(this.flops, limit);
     }
-    return this.cuts.slice(1).map((end, i) => [this.cuts[i]!, end]);
+    return this.parts;
   }
 }
 
-function cut(flops: readonly number[], limit: number): number[] {
-  const cuts = [0];
+function cut(flops: readonly number[], limit: number): Part[] {
+  const parts: Part[] = [];
+  let first = 0;
   let sum = 0;
   flops.forEach((work, i) => {
     if (sum > 0 && work > 0 && sum + work > limit) {
-      cuts.push(i);
+      parts.push([first, i]);
+      first = i;
       sum = 0;
     }
     sum += work;
   });
-  return [...cuts, flops.length];
+  return [...parts, [first, flops.length]];
 }

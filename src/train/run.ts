@@ -330,6 +330,7 @@ export class Run {
     this.log('info', `Continuing from step ${this.step}.`);
   }
 
+  /** Whether the device was lost and another is worth a try. Throws where it was lost too often. */
   private async deviceLost(): Promise<boolean> {
     const { lost } = this.trainer.device;
     // The news of a lost device may come after the failure of what was under way.
