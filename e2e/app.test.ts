@@ -88,7 +88,8 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await shot(page, 'preparing');
   await page.getByRole('button', { name: 'Pause' }).waitFor({ timeout: 600_000 });
   expect(await wakeLocks(page)).toEqual({ asked: 1, held: 1 });
-  await page.locator('.panels').waitFor({ timeout: 600_000 });
+  await page.locator('.panels').waitFor({ timeout: 600_000 }); // of the untrained network
+  await page.locator('.sliders output', { hasText: 'step 4,' }).waitFor({ timeout: 600_000 });
   await shot(page, 'training');
 
   // One tab writes a run, others see that.
