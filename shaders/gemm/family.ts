@@ -9,7 +9,7 @@
  *   [splits, taps, K, N] a second pass adds in order: deterministic without atomics.
  */
 
-import type { UniformType } from '../lib/kernel.ts';
+import type { Sliced, UniformType } from '../lib/kernel.ts';
 import { gelu } from '../lib/math.ts';
 import { type Addressing, borderClass, looksAround, rowOf } from '../lib/rows.ts';
 
@@ -62,6 +62,9 @@ export const PRODUCT_UNIFORMS = {
   strideColumn: 'u32',
   perChild: 'u32', // columns of one child, with scatter
 } as const satisfies Record<string, UniformType>;
+
+/** Kernels for GPUs are cut between tiles of rows. */
+export const PRODUCT_SLICES: Sliced = { axis: 0, first: 'firstTile' };
 
 export function productReads(v: ProductVariant): Record<string, 'f32' | 'u32'> {
   return {
@@ -167,6 +170,9 @@ export const WEIGHT_GRADIENT_UNIFORMS = {
   splits: 'u32',
   rowsPerSplit: 'u32',
 } as const satisfies Record<string, UniformType>;
+
+/** Kernels for GPUs are cut between splits. */
+export const WEIGHT_GRADIENT_SLICES: Sliced = { axis: 2, first: 'firstSplit' };
 
 export function weightGradientReads(v: WeightGradientVariant): Record<string, 'f32' | 'u32'> {
   return { a: 'f32', d: 'f32', ...(looksAround(v.addressing) ? { neighbours: 'u32' as const } : {}) };

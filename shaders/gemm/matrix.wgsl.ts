@@ -13,11 +13,13 @@
 import { type Kernel, kernel } from '../lib/kernel.ts';
 import { TAPS } from '../lib/rows.ts';
 import {
+  PRODUCT_SLICES,
   PRODUCT_UNIFORMS,
   type ProductVariant,
   productLibrary,
   productReads,
   productWrites,
+  WEIGHT_GRADIENT_SLICES,
   WEIGHT_GRADIENT_UNIFORMS,
   type WeightGradientVariant,
   weightGradientLibrary,
@@ -145,7 +147,7 @@ function variantOf({ matrix, ...block }: MatrixTile) {
   return { ...block, ...matrix };
 }
 
-/** Launch: x and z fold the row tiles, y counts column tiles. */
+/** Launch: x counts row tiles, y column tiles. */
 export function matrixProductKernel(
   variant: ProductVariant,
   tile: MatrixTile,
@@ -179,8 +181,8 @@ var<workgroup> tileB: array<${input}, ${depth * strideB}>;
 var<workgroup> sources: array<u32, ${down}>;
 ${storeMatrices('', 'if (m < u.rows && n < u.columns) { store(0u, m, n, results[e], biasRowOf(m)); }')}
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32) {
-  let m0 = (group.z * groups.x + group.x) * ${down}u;
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32, @builtin(subgroup_id) subgroup: u32) {
+  let m0 = (u.firstTile + group.x) * ${down}u;
   let n0 = group.y * ${across}u;
   let offsetA = (subgroup / ${subgroupsAcross}u) * ${MATRIX_ROWS * strideA}u;
   let offsetB = (subgroup % ${subgroupsAcross}u) * ${columns}u;
@@ -207,6 +209,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     reads: { ...productReads(variant), ...(vectors ? { a: 'vec4f', weight: 'vec4f' } : {}) },
     writes: productWrites(variant),
     uniforms: PRODUCT_UNIFORMS,
+    sliced: PRODUCT_SLICES,
     subgroups: true,
     directives,
     code,
@@ -246,9 +249,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let offsetA = (subgroup / ${subgroupsAcross}u) * ${MATRIX_ROWS}u;
   let offsetB = (subgroup % ${subgroupsAcross}u) * ${columns}u;
   let works = subgroup < ${subgroups}u;
-  let end = min((group.z + 1u) * u.rowsPerSplit, u.rows);
+  let split = u.firstSplit + group.z;
+  let end = min((split + 1u) * u.rowsPerSplit, u.rows);
   ${clear}
-  for (var m0 = group.z * u.rowsPerSplit; m0 < end; m0 += ${depth}u) {
+  for (var m0 = split * u.rowsPerSplit; m0 < end; m0 += ${depth}u) {
     for (var r = local; r < ${depth}u; r += ${threads}u) { sources[r] = rowOf(min(m0 + r, u.rows - 1u), tap); }
     workgroupBarrier();
     ${stageA}
@@ -257,7 +261,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     ${multiply((i) => `offsetA + step * ${strideA}u + ${i * M}u`, 'col_major', strideA)}
     workgroupBarrier();
   }
-  ${storeAll('k0', `, (group.z * ${taps}u + tap) * u.inner`)}
+  ${storeAll('k0', `, (split * ${taps}u + tap) * u.inner`)}
 }`;
   return kernel({
     name: 'weight-gradient-matrix',
@@ -265,6 +269,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     reads: { ...weightGradientReads(variant), ...(vectors ? { a: 'vec4f', d: 'vec4f' } : {}) },
     writes: { partials: 'f32' },
     uniforms: WEIGHT_GRADIENT_UNIFORMS,
+    sliced: WEIGHT_GRADIENT_SLICES,
     subgroups: true,
     directives,
     code,

@@ -12,6 +12,7 @@
 import { type Kernel, kernel } from '../lib/kernel.ts';
 import { NO_ROW, TAPS } from '../lib/rows.ts';
 import {
+  WEIGHT_GRADIENT_SLICES,
   WEIGHT_GRADIENT_UNIFORMS,
   type WeightGradientVariant,
   weightGradientLibrary,
@@ -84,7 +85,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let n0 = group.x * ${across}u;
   let blockRow = local / ${columnStride}u;
   let blockColumn = local % ${columnStride}u;
-  let start = group.z * u.rowsPerSplit;
+  let split = u.firstSplit + group.z;
+  let start = split * u.rowsPerSplit;
   let end = min(start + u.rowsPerSplit, u.rows);
   ${each(threadRows, (r) => each(perColumn, (v) => `var sum${r}_${v} = vec4f(0.0);`, ' '))}
   ${eachA(({ i, at }) => `let kkOf${i} = kk0 + 4u * (${at} % ${downQuads}u); let span${i} = min(kkOf${i} / u.inner - firstTap, ${spans - 1}u); let k${i} = kkOf${i} % u.inner;`)}
@@ -111,7 +113,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     }
     place = 1u - place;
   }
-  let out = group.z * ${taps}u * u.inner;
+  let out = split * ${taps}u * u.inner;
   ${each(threadRows, (r) => {
     const n = (c: number) => `n0 + 4u * (${c >> 2}u * ${columnStride}u + blockColumn) + ${c & 3}u`;
     const stores = range(threadColumns).map(
@@ -129,6 +131,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     reads: { ...weightGradientReads(variant), ...(vectors ? { a: 'vec4f', d: 'vec4f' } : {}) },
     writes: { partials: 'f32' },
     uniforms: WEIGHT_GRADIENT_UNIFORMS,
+    sliced: WEIGHT_GRADIENT_SLICES,
     code,
   });
 }

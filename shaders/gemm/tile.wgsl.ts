@@ -13,6 +13,7 @@
 import { type Kernel, kernel } from '../lib/kernel.ts';
 import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
 import {
+  PRODUCT_SLICES,
   PRODUCT_UNIFORMS,
   type ProductVariant,
   productLibrary,
@@ -46,7 +47,7 @@ function multiply({ threadRows, threadColumns }: WorkgroupTile, unitStride: bool
 }
 
 /**
- * Launch: x and z fold the row tiles, y counts column tiles, then splits of the taps, then phases.
+ * Launch: x counts row tiles, y column tiles, then splits of the taps, then phases.
  * @param unitStride weights lie along columns, otherwise along the contraction
  * @param vectors rows of both factors are whole vec4 in memory
  * @param isSplit writes `partials` [splits, phases, rows, columns] of so many splits as the launch has, for `productFinishKernel`
@@ -96,7 +97,7 @@ ${factorReads(unitStride, vectors)}
 ${variant.skip ? presentTaps(down, threads) : ''}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let m0 = (group.z * groups.x + group.x) * ${down}u;
+  let m0 = (u.firstTile + group.x) * ${down}u;
   let tilesAcross = (u.columns + ${across - 1}u) / ${across}u;
   ${
     isSplit
@@ -151,6 +152,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     },
     writes: isSplit ? { partials: 'f32' } : productWrites(variant),
     uniforms: { ...PRODUCT_UNIFORMS, ...(isSplit && { tapsPerSplit: 'u32' }) },
+    sliced: PRODUCT_SLICES,
     code,
   });
 }

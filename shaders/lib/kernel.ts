@@ -29,6 +29,15 @@ export interface Kernel {
   readonly subgroups: boolean;
   /** Some of its bindings are stored as f16: needs the device feature `shader-f16`. */
   readonly f16: boolean;
+  /** Left out, it is launched in one. */
+  readonly sliced?: Sliced;
+}
+
+/** How a launch may be cut into several along an axis: the kernel adds a uniform, which the plan sets, to its workgroup's place there. */
+export interface Sliced {
+  readonly axis: 0 | 2;
+  /** The uniform's name. */
+  readonly first: string;
 }
 
 export type VariantValue = string | number | boolean;
@@ -45,6 +54,7 @@ export interface KernelDescription<V extends object = object> {
   readonly subgroups?: boolean;
   /** Its subgroup operations stand in control flow that the compiler cannot see to be the same for a whole subgroup. */
   readonly divergent?: boolean;
+  readonly sliced?: Sliced;
   /** Further extensions to enable and diagnostics to set. */
   readonly directives?: readonly string[];
   /** Functions and the entry point `main`. Uniforms are read as `u.name`. */
@@ -59,10 +69,11 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
     reads = {},
     writes = {},
     updates = {},
-    uniforms = {},
+    uniforms: given = {},
     subgroups = false,
     divergent = false,
     directives: further = [],
+    sliced,
     code,
   } = description;
   const bindings: Binding[] = [
@@ -74,6 +85,7 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
     (b, i) =>
       `@group(0) @binding(${i}) var<storage, ${b.access === 'read' ? 'read' : 'read_write'}> ${b.name}: array<${b.type}>;`,
   );
+  const uniforms: Record<string, UniformType> = { ...given, ...(sliced && { [sliced.first]: 'u32' }) };
   const fields = Object.entries(uniforms);
   if (fields.length > 0) {
     declarations.push(
@@ -94,6 +106,7 @@ export function kernel<V extends object>(description: KernelDescription<V>): Ker
     uniforms,
     subgroups,
     f16: false,
+    ...(sliced && { sliced }),
     wgsl: `${[...directives, ...declarations].join('\n')}\n${code}`,
   };
 }

@@ -42,11 +42,11 @@ const prepare = <A>(cases: OpCases<A>, names: readonly string[]) =>
   });
 
 const DENSIFY = prepare(densifyConv3Cases, ['wide: 40 to 20']); // by neighbours, with absent bricks
-/** Every epilogue; columns of each block; results that are scattered. An emulated kernel takes seconds to build. */
+/** Every epilogue; columns of each block; results that are scattered; rows in two splits. An emulated kernel takes seconds to build. */
 const SOME = [
   ...DENSIFY,
   ...prepare(feedForwardCases, ['just past a tile']),
-  ...prepare(linearCases, ['wide and odd']),
+  ...prepare(linearCases, ['wide and odd', 'many rows']),
   ...prepare(transposedConv2Cases, ['edge 2 to 4, odd channels, no bias']),
 ];
 /** Inner sizes below and above a staging, too. */

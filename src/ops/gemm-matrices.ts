@@ -14,7 +14,6 @@ import {
   matrixWeightGradientKernel,
   type SubgroupMatrix,
 } from '../../shaders/gemm/matrix.wgsl.ts';
-import { foldWorkgroups } from '../tape/op.ts';
 import {
   type Candidate,
   REORDERED,
@@ -58,8 +57,7 @@ export function matrixProducts(
       return {
         ...described(tile),
         choice(some = rows) {
-          const [x, z] = foldWorkgroups(some, down);
-          const workgroups = [x, Math.ceil(columns / across), z] as const;
+          const workgroups = [Math.ceil(some / down), Math.ceil(columns / across), 1] as const;
           return { kernel: matrixProductKernel(variant, tile, unitStride, vectors), uniforms: {}, workgroups };
         },
       };

@@ -17,7 +17,7 @@ import {
   tileWeightGradientKernel,
 } from '../../shaders/gemm/tile-weight-gradient.wgsl.ts';
 import { PHASES, TAPS } from '../../shaders/lib/rows.ts';
-import { foldWorkgroups, type Target } from '../tape/op.ts';
+import type { Target } from '../tape/op.ts';
 import {
   type Candidate,
   type Choice,
@@ -126,11 +126,10 @@ export function productBy(
     name: `${nameOf(t)}${isSplit ? `, taps in ${splits}` : ''}`,
     tolerance: REORDERED,
     choice(some = rows): Choice {
-      const [x, z] = foldWorkgroups(some, t.down);
       return {
         kernel: tileProductKernel(variant, t, unitStride, vectors, isSplit),
         uniforms: isSplit ? { tapsPerSplit: Math.ceil(TAPS[variant.addressing] / phases / splits) } : {},
-        workgroups: [x, Math.ceil(columns / t.across) * splits * phases, z],
+        workgroups: [Math.ceil(some / t.down), Math.ceil(columns / t.across) * splits * phases, 1],
         ...(isSplit && { splits }),
       };
     },

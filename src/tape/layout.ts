@@ -14,6 +14,8 @@ import { align, type Variables } from './variables.ts';
 export interface PlanOptions {
   /** Compute marked activations again in the backward pass instead of keeping them: less memory, more work. */
   readonly recompute?: boolean;
+  /** Floating-point operations of a submission and of a slice (`slices.ts`), instead of the usual: tests cut small work. */
+  readonly mostFlops?: number;
 }
 
 export interface Layout {

@@ -55,7 +55,7 @@ export interface Launch {
   readonly uniforms?: Readonly<Record<string, number>>;
   /** Left out, the kernel walks its `count` elements with as many threads as suit the adapter (`elementwise`). */
   readonly workgroups?: Workgroups;
-  /** Floating-point operations, for profiles and for splitting long submissions; elementwise kernels leave it out. */
+  /** Floating-point operations, for profiles and for cutting long launches and submissions; elementwise kernels leave it out. */
   readonly flops?: number;
   /** Present where other kernels could do the same: what they would be chosen by, and all tensors that they might bind. */
   readonly tunable?: Tunable & { readonly operands: Inputs };

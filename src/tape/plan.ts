@@ -9,17 +9,17 @@ import { Profiler } from '../gpu/profiler.ts';
 import { valuesOf } from './half.ts';
 import { type Layout, layOut, type PlanOptions } from './layout.ts';
 import { Readback } from './readback.ts';
-import { Submissions } from './submissions.ts';
+import { type Joined, joined, type Slice, slicesOf } from './slices.ts';
+import { type Part, Submissions } from './submissions.ts';
 import type { Dispatch, Tape } from './tape.ts';
 import type { Tensor } from './tensor.ts';
-import { ALIGNMENT, type Place, readBuffer, type Variables } from './variables.ts';
+import { packUniforms } from './uniforms.ts';
+import { type Place, readBuffer, type Variables } from './variables.ts';
 
 interface Launchable {
+  readonly slice: Slice;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
-  readonly x: number;
-  readonly y: number;
-  readonly z: number;
 }
 
 /** Builds a tape's plan on a device. Rejects with a typed error naming the kernel that failed. */
@@ -32,14 +32,16 @@ export async function compile(
   device.check();
   const layout = layOut(tape, variables, device.limits, options);
   for (const { kernel, launch, label } of layout.dispatches) {
-    if (launch.workgroups.some((n) => n > device.limits.maxComputeWorkgroupsPerDimension)) {
+    const most = device.limits.maxComputeWorkgroupsPerDimension;
+    if (launch.workgroups.some((n, axis) => n > most && axis !== kernel.sliced?.axis)) {
       throw new HysparkError('exceeds-limits', {
         doing: `Planning ${label}`,
         got: `${launch.workgroups} workgroups of ${kernel.id}`,
       });
     }
   }
-  const compiled = await Promise.all(layout.dispatches.map(({ kernel }) => device.compile(kernel)));
+  const slices = layout.dispatches.flatMap((dispatch) => slicesOf(dispatch, options.mostFlops));
+  const compiled = await Promise.all(slices.map(({ dispatch }) => device.compile(dispatch.kernel)));
   return device.guarded('Building a plan', () => {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     const arenas = layout.memory.arenaBytes.map((bytes, i) => device.createBuffer(`arena ${i}`, bytes, usage));
@@ -56,62 +58,42 @@ export async function compile(
         });
       return variables.place(tensor.home ?? tensor);
     };
-    const uniforms = packUniforms(layout.dispatches);
+    const uniforms = packUniforms(slices);
     const uniformBuffer = device.createBuffer(
       'uniforms',
       uniforms.data.byteLength,
       GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     );
     device.gpu.queue.writeBuffer(uniformBuffer, 0, uniforms.data);
-    const launches = layout.dispatches.map(({ kernel, tensors, label, launch }, index): Launchable => {
+    const launches = slices.map((slice, index): Launchable => {
+      const { kernel, tensors, label } = slice.dispatch;
       const { pipeline, layout: groupLayout } = compiled[index]!;
       const entries = tensors.map((tensor, binding): GPUBindGroupEntry => {
         const { buffer, offset } = place(tensor);
         // A vec4 view needs whole vectors; the rest of the last one is inside the tensor's aligned slot.
         return { binding, resource: { buffer, offset, size: Math.ceil(tensor.bytes / 16) * 16 } };
       });
-      const [offset, size] = uniforms.slices[index]!;
+      const [offset, size] = uniforms.ranges[index]!;
       if (size > 0) entries.push({ binding: entries.length, resource: { buffer: uniformBuffer, offset, size } });
       const bindGroup = device.createBindGroup(`${label} ${kernel.id}`, groupLayout, entries);
-      const [x, y, z] = launch.workgroups;
-      return { pipeline, bindGroup, x, y, z };
+      return { slice, pipeline, bindGroup };
     });
     const readback = new Readback(device, tape.reports);
     const buffers = [...arenas, ...(inputs ? [inputs] : []), uniformBuffer];
-    const plan = new Plan(device, layout, launches, place, buffers, readback);
+    const flops = launches.map(({ slice }) => slice.flops);
+    const submissions = new Submissions(device.report.class, flops, options.mostFlops);
+    const plan = new Plan(device, layout, launches, submissions, place, buffers, readback);
     for (const [tensor, values] of tape.constants) plan.write(tensor, values);
     return plan;
   });
 }
 
-/** All launches' uniforms in one buffer; equal ones share a slice. Slices are [offset, bytes]. */
-function packUniforms(dispatches: readonly Dispatch[]): { data: ArrayBuffer; slices: (readonly [number, number])[] } {
-  const known = new Map<string, readonly [number, number]>();
-  const words: number[] = [];
-  const scratch = new DataView(new ArrayBuffer(4));
-  const slices = dispatches.map(({ kernel, launch }) => {
-    const fields = Object.entries(kernel.uniforms).map(([name, type]) => {
-      const value = launch.uniforms![name]!;
-      if (type === 'f32') scratch.setFloat32(0, value, true);
-      else if (type === 'i32') scratch.setInt32(0, value, true);
-      else scratch.setUint32(0, value, true);
-      return scratch.getUint32(0, true);
-    });
-    const key = fields.join();
-    let slice = known.get(key);
-    if (!slice) {
-      slice = [words.length * 4, Math.ceil(fields.length / 4) * 16];
-      known.set(key, slice);
-      words.push(...fields);
-      while ((words.length * 4) % ALIGNMENT !== 0) words.push(0);
-    }
-    return slice;
-  });
-  return { data: new Uint32Array(words).buffer, slices };
-}
-
 export class Plan {
-  private readonly submissions: Submissions;
+  private parts: readonly Part[] | undefined;
+  /** The calls of each part. */
+  private calls: readonly (readonly Joined<Launchable>[])[] = [];
+  /** Each launch as one. */
+  private readonly whole: readonly Joined<Launchable>[];
   private readonly mirror: ArrayBuffer;
   private dirty = true;
   private profiler: Profiler | undefined;
@@ -125,12 +107,12 @@ export class Plan {
     private readonly device: Device,
     readonly layout: Layout,
     private readonly launches: readonly Launchable[],
+    private readonly submissions: Submissions,
     private readonly place: (tensor: Tensor) => Place,
     private readonly buffers: readonly GPUBuffer[],
     private readonly readback: Readback,
   ) {
-    const flops = layout.dispatches.map(({ launch }) => launch.flops ?? 0);
-    this.submissions = new Submissions(device.report.class, flops);
+    this.whole = joined(launches, [0, launches.length]);
     this.mirror = new ArrayBuffer(layout.bytes.inputs);
   }
 
@@ -182,21 +164,24 @@ export class Plan {
   private encode(): GPUCommandBuffer[] {
     const start = performance.now();
     const parts = this.submissions.next();
-    const commands = parts.map(([first, end], index) => {
+    if (parts !== this.parts) {
+      this.parts = parts;
+      this.calls = parts.map((part) => joined(this.launches, part));
+    }
+    const commands = this.calls.map((calls, index) => {
       const encoder = this.device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
       let pipeline: GPUComputePipeline | undefined;
-      for (let i = first; i < end; i++) {
-        const launch = this.launches[i]!;
-        if (launch.pipeline !== pipeline) {
-          pipeline = launch.pipeline;
+      for (const call of calls) {
+        if (call.pipeline !== pipeline) {
+          pipeline = call.pipeline;
           pass.setPipeline(pipeline);
         }
-        pass.setBindGroup(0, launch.bindGroup);
-        pass.dispatchWorkgroups(launch.x, launch.y, launch.z);
+        pass.setBindGroup(0, call.bindGroup);
+        pass.dispatchWorkgroups(...call.workgroups);
       }
       pass.end();
-      if (index === parts.length - 1) this.readback.encode(encoder, this.place);
+      if (index === this.calls.length - 1) this.readback.encode(encoder, this.place);
       return encoder.finish();
     });
     this.recordingMilliseconds = performance.now() - start;
@@ -209,9 +194,9 @@ export class Plan {
    */
   async profile(count = 1): Promise<{ dispatch: Dispatch; nanoseconds: number }[]> {
     await this.step(); // uploads the inputs and warms up
-    this.profiler ??= new Profiler(this.device, this.launches.length);
+    this.profiler ??= new Profiler(this.device, this.whole.length);
     const times = await this.profiler.run(this.rowsOf(count));
-    return this.layout.dispatches.map((dispatch, i) => ({ dispatch, nanoseconds: times[i]! / count }));
+    return this.whole.map(({ slice }, i) => ({ dispatch: slice.dispatch, nanoseconds: times[i]! / count }));
   }
 
   /**
@@ -220,7 +205,7 @@ export class Plan {
    */
   async time(count: number): Promise<number> {
     if (this.device.report.features.includes('timestamp-query')) {
-      this.profiler ??= new Profiler(this.device, this.launches.length);
+      this.profiler ??= new Profiler(this.device, this.whole.length);
       return (await this.profiler.run(this.rowsOf(count))).reduce((sum, ns) => sum + ns, 0) / 1e6;
     }
     const { queue } = this.device.gpu;
@@ -237,10 +222,10 @@ export class Plan {
 
   /** Each launch, `count` times in a row. */
   private rowsOf(count: number): ((pass: GPUComputePassEncoder) => void)[] {
-    return this.launches.map((l) => (pass) => {
-      pass.setPipeline(l.pipeline);
-      pass.setBindGroup(0, l.bindGroup);
-      for (let i = 0; i < count; i++) pass.dispatchWorkgroups(l.x, l.y, l.z);
+    return this.whole.map(({ pipeline, bindGroup, workgroups }) => (pass) => {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      for (let i = 0; i < count; i++) pass.dispatchWorkgroups(...workgroups);
     });
   }
 

@@ -5,7 +5,7 @@ import { initialise, smallNetwork, writeStep } from '../testing/network.ts';
 import { compile } from './plan.ts';
 import { Submissions } from './submissions.ts';
 
-const LAUNCHES = [0, 40e9, 0, 40e9, 80e9, 0, 300e9, 40e9, 0];
+const LAUNCHES = [0, 8e9, 0, 8e9, 16e9, 0, 60e9, 8e9, 0];
 
 test('submissions hold every launch once, in order, and no more work than the limit unless one launch has it', () => {
   const parts = new Submissions('gpu', LAUNCHES).next();
@@ -20,11 +20,11 @@ test('submissions hold every launch once, in order, and no more work than the li
 });
 
 test('a GPU that was timed gets submissions of 25 ms', () => {
-  const fast = new Submissions('gpu', LAUNCHES); // 500 GFLOP
+  const fast = new Submissions('gpu', LAUNCHES); // 100 GFLOP
   fast.took(0, 25);
   expect(fast.next()).toEqual([[0, 9]]);
   const slow = new Submissions('gpu', LAUNCHES);
-  slow.took(0, 250); // 50 GFLOP in 25 ms
+  slow.took(0, 250); // 10 GFLOP in 25 ms
   expect(slow.next().map(([first]) => first)).toEqual([0, 3, 4, 6, 7]);
 });
 
@@ -47,7 +47,7 @@ test('two reports that come late, together, are no sign of speed', () => {
 
 test('cuts stay while they are about right, and on software adapters always', () => {
   const submissions = new Submissions('gpu', LAUNCHES);
-  submissions.took(0, 83); // 150 GFLOP in 25 ms, as assumed
+  submissions.took(0, 83); // 30 GFLOP in 25 ms, as assumed
   expect(submissions.next()).toHaveLength(4);
   const software = new Submissions('software-subgroups', [1e9, 1e9, 1e9]);
   software.took(0, 1e6);

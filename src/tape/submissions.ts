@@ -1,6 +1,6 @@
 /**
- * Where a step's launches are cut into submissions. Whatever draws the screen waits behind the one that runs, and a driver's watchdog
- * looks on; but each costs JavaScript a tenth of a millisecond.
+ * Where a step's launches, or slices of them, are cut into submissions. Whatever draws the screen waits behind the one that runs, and a
+ * driver's watchdog looks on; but each costs JavaScript a tenth of a millisecond.
  */
 
 import type { AdapterReport } from '../gpu/adapter.ts';
@@ -9,7 +9,7 @@ import type { AdapterReport } from '../gpu/adapter.ts';
  * Floating-point operations of a submission before a step was timed: some tenths of a second on a slow GPU; up to two seconds on software, which
  * has no watchdog, and where each submission wakes threads that JavaScript then waits behind.
  */
-const FLOPS: Record<AdapterReport['class'], number> = { gpu: 150e9, 'software-subgroups': 4.5e9, software: 0.5e9 };
+const FLOPS: Record<AdapterReport['class'], number> = { gpu: 30e9, 'software-subgroups': 4.5e9, software: 0.5e9 };
 /** What a submission should take on a GPU: a page still draws forty pictures a second. */
 const MILLISECONDS = 25;
 /** Weight of a step beside the one after it: the first ones, which warm the GPU up, are soon forgotten. */
@@ -17,25 +17,27 @@ const REMEMBERED = 0.75;
 /** Cuts stay until they are wrong by this factor. */
 const TOLERATED = 1.25;
 
-/** Indices of a submission's launches: the first, and the one after the last. */
+/** Indices of a submission's slices: the first, and the one after the last. */
 export type Part = readonly [first: number, end: number];
 
 export class Submissions {
   private parts: readonly Part[];
-  private limit: number;
   private readonly total: number;
   private work = 0;
   private time = 0;
   private idleSince = -Infinity;
 
-  /** @param flops of each launch, in order */
+  /**
+   * @param flops of each slice, in order
+   * @param limit of a submission, before a step was timed
+   */
   constructor(
     private readonly adapter: AdapterReport['class'],
     private readonly flops: readonly number[],
+    private limit = FLOPS[adapter],
   ) {
     this.total = flops.reduce((sum, work) => sum + work, 0);
-    this.limit = FLOPS[adapter];
-    this.parts = cut(flops, this.limit);
+    this.parts = cut(flops, limit);
   }
 
   get count(): number {

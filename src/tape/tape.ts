@@ -177,7 +177,9 @@ export class Tape implements Recorder {
   dispatch(kernel: Kernel, bind: Inputs, launch: Launch): void {
     const tensors = kernel.bindings.map(({ name }) => bind[name] as Tensor);
     const missing = kernel.bindings.find((_, i) => !tensors[i])?.name;
-    const field = Object.keys(kernel.uniforms).find((name) => !Number.isFinite(launch.uniforms?.[name]));
+    const field = Object.keys(kernel.uniforms).find(
+      (name) => name !== kernel.sliced?.first && !Number.isFinite(launch.uniforms?.[name]),
+    );
     if (missing ?? field) {
       throw new HysparkError('bad-argument', {
         doing: `Recording ${kernel.id}`,
