@@ -10,6 +10,7 @@ import {
   REQUESTED_LIMITS,
   runtimeName,
 } from './adapter.ts';
+import { isFirefox, nudging } from './firefox.ts';
 
 export interface OpenOptions {
   /** Node only: `lavapipe` or `swiftshader` instead of the system's first adapter. */
@@ -35,6 +36,8 @@ export interface CompiledKernel {
   readonly layout: GPUBindGroupLayout;
 }
 
+type Waiting = <T>(promise: Promise<T>) => Promise<T>;
+
 /** Gets a device in a browser, in Node (Dawn) or in Deno. Throws `no-adapter` with a way to get one. */
 export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const gpu = await findGpu(options);
@@ -48,7 +51,12 @@ export async function openDevice(options: OpenOptions = {}): Promise<Device> {
     requiredFeatures: report.features as GPUFeatureName[],
     requiredLimits,
   });
-  return new Device(device, report, report.runtime === 'node' ? (await import('./dawn.ts')).waitQuietly : undefined);
+  return new Device(device, report, await waitingFor(device, report));
+}
+
+async function waitingFor(device: GPUDevice, { runtime }: AdapterReport): Promise<Waiting | undefined> {
+  if (runtime === 'node') return (await import('./dawn.ts')).waitQuietly;
+  return runtime === 'browser' && isFirefox() ? nudging(device) : undefined;
 }
 
 const ADVICE = {
@@ -78,8 +86,8 @@ export class Device {
   constructor(
     readonly gpu: GPUDevice,
     readonly report: AdapterReport,
-    /** How to await the GPU where the runtime's own way is wasteful (`waitQuietly`). */
-    private readonly waiting?: <T>(promise: Promise<T>) => Promise<T>,
+    /** How to await the GPU where the runtime's own way is wasteful (Node) or slow (Firefox). */
+    private readonly waiting?: Waiting,
   ) {
     gpu.addEventListener('uncapturederror', (event) => {
       event.preventDefault();

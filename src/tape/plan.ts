@@ -14,7 +14,7 @@ import { type Part, Submissions } from './submissions.ts';
 import type { Dispatch, Tape } from './tape.ts';
 import type { Tensor } from './tensor.ts';
 import { packUniforms } from './uniforms.ts';
-import { type Place, readBuffer, type Variables } from './variables.ts';
+import { type Place, readBuffers, type Variables } from './variables.ts';
 
 interface Launchable {
   readonly slice: Slice;
@@ -236,19 +236,16 @@ export class Plan {
     // Copies begin and end at whole words.
     const begin = Math.floor((first * bytesEach) / 4) * 4;
     const end = Math.ceil(((first + count) * bytesEach) / 4) * 4;
-    const bytes = await readBuffer(this.device, buffer, offset + begin, end - begin);
+    const range = { buffer, offset: offset + begin, bytes: end - begin };
+    const [bytes] = await readBuffers(this.device, [range]);
     const { storage } = tensor;
     const skip = first - begin / bytesEach;
-    return valuesOf({ size: skip + count, storage }, bytes).subarray(skip);
+    return valuesOf({ size: skip + count, storage }, bytes!).subarray(skip);
   }
 
   async readWords(tensor: Tensor): Promise<Uint32Array> {
-    return new Uint32Array(await this.readBytes(tensor));
-  }
-
-  private readBytes(tensor: Tensor): Promise<ArrayBuffer> {
-    const { buffer, offset } = this.place(tensor);
-    return readBuffer(this.device, buffer, offset, tensor.bytes);
+    const [bytes] = await readBuffers(this.device, [{ ...this.place(tensor), bytes: tensor.bytes }]);
+    return new Uint32Array(bytes!);
   }
 
   /** Fills all activations with what is NaN as f32 and as f16: tests show by it that nothing unwritten is read. */

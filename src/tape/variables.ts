@@ -199,8 +199,47 @@ export class Variables {
   }
 
   async read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
-    const { buffer, offset } = this.place(tensor);
-    return new Float32Array(await readBuffer(this.device!, buffer, offset, tensor.bytes));
+    const [values] = await this.readTogether([tensor]);
+    return values!;
+  }
+
+  /**
+   * For reading many tensors one after the other: gives each in its turn, but brings those that follow it in the list along, as many as `bytes`
+   * hold, for each trip to the GPU takes up to milliseconds. What was brought along is as old as the trip.
+   */
+  readerOf(
+    tensors: readonly Tensor[],
+    bytes = 8 * 1024 * 1024,
+  ): (tensor: Tensor) => Promise<Float32Array<ArrayBuffer>> {
+    const brought = new Map<Tensor, Float32Array<ArrayBuffer>>();
+    const take = async (tensor: Tensor) => {
+      if (!brought.has(tensor)) {
+        brought.clear();
+        const together: Tensor[] = [];
+        let total = 0;
+        for (const next of tensors.slice(tensors.indexOf(tensor))) {
+          total += next.bytes;
+          if (total > bytes && together.length > 0) break;
+          together.push(next);
+        }
+        const all = await this.readTogether(together);
+        together.forEach((next, i) => void brought.set(next, all[i]!));
+      }
+      const values = brought.get(tensor)!;
+      brought.delete(tensor);
+      return values;
+    };
+    let before: Promise<unknown> = Promise.resolve();
+    return (tensor) => {
+      const mine = before.then(() => take(tensor));
+      before = mine.catch(() => undefined); // its caller hears of it
+      return mine;
+    };
+  }
+
+  private async readTogether(tensors: readonly Tensor[]): Promise<Float32Array<ArrayBuffer>[]> {
+    const ranges = tensors.map((tensor) => ({ ...this.place(tensor), bytes: tensor.bytes }));
+    return (await readBuffers(this.device!, ranges)).map((bytes) => new Float32Array(bytes));
   }
 
   destroy(): void {
@@ -209,25 +248,31 @@ export class Variables {
   }
 }
 
-/** Copies a range of a buffer to the host. Not for the hot path: it makes a staging buffer for each call. */
-export async function readBuffer(
+/** Copies ranges of buffers to the host, together. Not for the hot path: it makes a staging buffer for each call. */
+export async function readBuffers(
   device: Device,
-  buffer: GPUBuffer,
-  offset: number,
-  bytes: number,
-): Promise<ArrayBuffer> {
+  ranges: readonly (Place & { readonly bytes: number })[],
+): Promise<ArrayBuffer[]> {
   device.check();
-  const staging = device.createBuffer('read back', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+  const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
+  const staging = device.createBuffer('read back', total, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   try {
     const encoder = device.gpu.createCommandEncoder({ label: 'read back' });
-    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+    let end = 0;
+    const slices = ranges.map(({ buffer, offset, bytes }) => {
+      const begin = end;
+      end += bytes;
+      encoder.copyBufferToBuffer(buffer, offset, staging, begin, bytes);
+      return [begin, end] as const;
+    });
     device.submit(encoder.finish());
     await device.wait(staging.mapAsync(GPUMapMode.READ)).catch((cause: unknown) => {
       device.check();
       throw cause;
     });
     device.check();
-    return staging.getMappedRange(0, bytes).slice(0);
+    const mapped = staging.getMappedRange();
+    return slices.map(([from, to]) => mapped.slice(from, to));
   } finally {
     staging.destroy();
   }

@@ -18,7 +18,9 @@ beforeAll(async () => {
   const model = await smallModel(device, RUN.seed);
   const { train, destroy } = await trainer(device, model);
   for (let step = 0; step < 3; step++) await train(step);
+  const before = device.counters.submissions;
   file = await concatChunks(writeCheckpoint(model.declare, RUN));
+  expect(device.counters.submissions - before).toBe(1); // all tensors come together
   const losses = [await train(3), await train(4), await train(5)];
   uninterrupted = { losses, values: await values(model) };
   destroy();

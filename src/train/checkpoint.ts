@@ -29,13 +29,15 @@ export interface RunState {
 const FORMAT = 'hyspark-webgpu checkpoint 1';
 
 /**
- * Writes a checkpoint, chunk by chunk, reading one tensor from the device at a time. No step may be submitted until it is
+ * Writes a checkpoint, chunk by chunk, reading some tensors from the device at a time. No step may be submitted until it is
  * written, or the file would hold some tensors of one step and some of the next.
  */
 export function writeCheckpoint(declare: Declarations, run: RunState): AsyncGenerator<Bytes> {
   const sources = new Map<string, TensorSource>();
-  for (const [name, tensor] of storedTensors(declare)) {
-    sources.set(name, { dtype: 'F32', shape: tensor.shape, data: () => declare.variables.read(tensor) });
+  const stored = [...storedTensors(declare)].sort(([a], [b]) => (a < b ? -1 : 1)); // as in the file
+  const read = declare.variables.readerOf(stored.map(([, tensor]) => tensor));
+  for (const [name, tensor] of stored) {
+    sources.set(name, { dtype: 'F32', shape: tensor.shape, data: () => read(tensor) });
   }
   return writeSafetensors(sources, { format: FORMAT, run: JSON.stringify(run) });
 }

@@ -15,6 +15,7 @@ import { resolveConfig, scheduleOf } from './config.ts';
 import { Feed, needSameScans } from './feed.ts';
 import { type Log, RunFolder, readHead, VERSION } from './folder.ts';
 import { Judge, previewPng } from './judge.ts';
+import { LostDevices } from './lost-devices.ts';
 import { planRun } from './network.ts';
 import { Overflows } from './overflows.ts';
 import { Pace } from './pace.ts';
@@ -60,8 +61,6 @@ interface Submitted {
 const LATE = 3;
 /** Milliseconds between writings of metrics. */
 const FLUSH_MS = 2000;
-/** A device lost so often without a new checkpoint will be lost again. */
-const MOST_LOSSES = 3;
 
 export class Run {
   phase: RunPhase = 'idle';
@@ -75,11 +74,11 @@ export class Run {
   private saved: { readonly step: number; readonly path: string } | undefined;
   private last: Progress | undefined;
   private picture: string | undefined;
-  private losses = 0;
   private stopping = false;
   private pausing = false;
   private wake: () => void = () => undefined;
   private readonly pace = new Pace();
+  private readonly lostDevices = new LostDevices();
   private readonly overflows = new Overflows((text) => this.log('warning', text));
   private readonly feed: Feed;
   private flushed = 0;
@@ -150,7 +149,7 @@ export class Run {
         break;
       } catch (error) {
         try {
-          if (!(await this.deviceLost())) throw error;
+          if (!(await this.lostDevices.isAnotherWorthIt(this.device)) || this.stopping) throw error;
           await this.rebuild();
         } catch (final) {
           failure = final;
@@ -314,7 +313,7 @@ export class Run {
     );
     if (!path) return;
     this.saved = { step, path };
-    this.losses = 0;
+    this.lostDevices.saved();
     const best = (await this.folder.best())?.step === step;
     this.host.onEvent({ type: 'checkpoint', step, file: path, best });
   }
@@ -330,22 +329,7 @@ export class Run {
     this.log('info', `Continuing from step ${this.step}.`);
   }
 
-  /** Whether the device was lost and another is worth a try. Throws where it was lost too often. */
-  private async deviceLost(): Promise<boolean> {
-    const { lost } = this.trainer.device;
-    // The news of a lost device may come after the failure of what was under way.
-    const gone = await Promise.race([lost, new Promise<undefined>((resolve) => setTimeout(resolve, 200))]);
-    if (gone?.code !== 'device-lost' || this.stopping) return false;
-    if (++this.losses <= MOST_LOSSES) return true;
-    throw new HysparkError('device-lost', {
-      doing: `Using the GPU (${this.trainer.device.report.name})`,
-      got: `one that was lost ${this.losses} times without a new checkpoint`,
-      advice:
-        'Its work may be too large, or take so long that the system resets the GPU: start a run from its weights with a smaller batch, or one of a smaller preset',
-      cause: gone,
-    });
-  }
-
+  /** Goes on from the newest checkpoint on a new device. */
   private async rebuild(): Promise<void> {
     const at = this.step;
     this.enter('preparing', 'The GPU was lost: building everything again');

@@ -41,7 +41,6 @@ beforeAll(async () => {
 /** A state dict in memory. */
 type State = Map<string, HostTensor>;
 async function held(sources: ReturnType<typeof exportStateDict>): Promise<State> {
-  // all at once: the device answers one after the other, but is asked only once
   const entries = [...sources].map(async ([key, source]): Promise<[string, HostTensor]> => {
     const data = viewAs(source.dtype, await loadBytes(source, String(key)));
     return [String(key), { dtype: source.dtype, shape: source.shape, data }];
@@ -158,7 +157,9 @@ describe('state dict', () => {
 
 describe('.pth', () => {
   test('the resume file brings weights, moments and counts back', async () => {
+    const before = device.counters.submissions;
     const bytes = await concatChunks(writeResumePth(trained, RESUME));
+    expect(device.counters.submissions - before).toBe(2); // all weights together, and all moments
     const model = await smallModel(device, RUN.seed);
     expect(loadPth(model, bytes)).toMatchObject({ step: 3, epochs: 2, passes: 3, missing: [], unexpected: [] });
     expect(await full(model)).toEqual(await full(trained));

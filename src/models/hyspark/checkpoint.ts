@@ -45,33 +45,30 @@ export interface ExportOptions {
   readonly passes: number;
 }
 
-/** The full model's state dict; each tensor is read from the device when its turn comes. */
+/** The full model's state dict; tensors are read from the device when their turn comes. */
 export function exportStateDict(model: HySparK, options: ExportOptions): OrderedDict<TensorSource> {
-  return new OrderedDict(modelEntries(model).map((entry) => [entry.key, source(model, entry, options)]));
+  return exported(model, '', options);
 }
 
 /** The encoder's alone, keys without `sparse_encoder.`. */
 export function exportEncoder(model: HySparK, options: ExportOptions): OrderedDict<TensorSource> {
-  const entries = modelEntries(model).filter(({ key }) => key.startsWith(ENCODER_PREFIX));
-  return new OrderedDict(
-    entries.map((entry) => [entry.key.slice(ENCODER_PREFIX.length), source(model, entry, options)]),
-  );
+  return exported(model, ENCODER_PREFIX, options);
 }
 
-function source(model: HySparK, { key, shape, spec }: ModelEntry, { seed, passes }: ExportOptions): TensorSource {
-  if (!spec) {
-    const count = key.startsWith(UNUSED_NORMS) ? 0 : passes;
-    return { dtype: 'I64', shape, data: BigInt64Array.of(BigInt(count)) };
-  }
-  const { tensor, initialiser, name } = spec;
-  const data = async () => {
-    const { variables } = model.declare;
-    return toReference(
-      spec,
-      tensor ? await variables.read(tensor) : initialValues(initialiser, seed, name, sizeOf(spec.shape)),
-    );
+function exported(model: HySparK, prefix: string, { seed, passes }: ExportOptions): OrderedDict<TensorSource> {
+  const entries = modelEntries(model).filter(({ key }) => key.startsWith(prefix));
+  const read = model.declare.variables.readerOf(entries.flatMap(({ spec }) => spec?.tensor ?? []));
+  const source = ({ key, shape, spec }: ModelEntry): TensorSource => {
+    if (!spec) {
+      const count = key.startsWith(UNUSED_NORMS) ? 0 : passes;
+      return { dtype: 'I64', shape, data: BigInt64Array.of(BigInt(count)) };
+    }
+    const { tensor, initialiser, name } = spec;
+    const values = async () =>
+      tensor ? await read(tensor) : initialValues(initialiser, seed, name, sizeOf(spec.shape));
+    return { dtype: 'F32', shape, data: async () => toReference(spec, await values()) };
   };
-  return { dtype: 'F32', shape, data };
+  return new OrderedDict(entries.map((entry) => [entry.key.slice(prefix.length), source(entry)]));
 }
 
 /** The first fusion is never used, so its norms count nothing. */
@@ -212,24 +209,26 @@ function isTrained(spec: ParameterSpec): spec is ParameterSpec & { readonly tens
 function optimiserState(model: HySparK, { step, learningRate, weightDecay }: ResumeState): Map<string, PthInput> {
   const { variables } = model.declare;
   const entries = parameterEntries(model);
+  const trained = entries.flatMap(({ shape, spec }, index) =>
+    step > 0 && isTrained(spec) ? [{ index, shape, spec, ...variables.momentsOf(spec.tensor) }] : [],
+  );
+  const read = variables.readerOf(trained.flatMap(({ firstMoment, secondMoment }) => [firstMoment, secondMoment]));
   const moments = new Map<number, PthInput>();
-  entries.forEach(({ shape, spec }, index) => {
-    if (step === 0 || !isTrained(spec)) return;
-    const { firstMoment, secondMoment } = variables.momentsOf(spec.tensor);
-    const read = (moment: Tensor): TensorSource => ({
+  for (const { index, shape, spec, firstMoment, secondMoment } of trained) {
+    const source = (moment: Tensor): TensorSource => ({
       dtype: 'F32',
       shape,
-      data: async () => toReference(spec, await variables.read(moment)),
+      data: async () => toReference(spec, await read(moment)),
     });
     moments.set(
       index,
       new Map<string, PthInput>([
         ['step', { dtype: 'F32', shape: [], data: Float32Array.of(step) }],
-        ['exp_avg', read(firstMoment)],
-        ['exp_avg_sq', read(secondMoment)],
+        ['exp_avg', source(firstMoment)],
+        ['exp_avg_sq', source(secondMoment)],
       ]),
     );
-  });
+  }
   const group = new Map<string, PthInput>([
     ['lr', new PyFloat(learningRate)],
     ['betas', new Tuple([new PyFloat(0.9), new PyFloat(0.999)])],
