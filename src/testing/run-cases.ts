@@ -100,12 +100,14 @@ export async function runSample<A>(
       }
       plan.fillActivations();
       await plan.step();
-      const results: Record<string, Float32Array> = { y: await plan.read(y) };
-      for (const [parameter, gradient] of gradients) results[`d ${parameter.name}`] = await plan.read(gradient);
-      for (const [name, { role }] of Object.entries(sample.inputs)) {
-        if (role === 'state') results[`state ${name}`] = await variables.read(tensors[name]!);
-      }
-      return results;
+      const states = Object.keys(sample.inputs).filter((name) => sample.inputs[name]!.role === 'state');
+      // All at once: Deno looks for what has come every ten milliseconds.
+      const reads: readonly (readonly [string, Promise<Float32Array>])[] = [
+        ['y', plan.read(y)],
+        ...[...gradients].map(([{ name }, gradient]) => [`d ${name}`, plan.read(gradient)] as const),
+        ...states.map((name) => [`state ${name}`, variables.read(tensors[name]!)] as const),
+      ];
+      return Object.fromEntries(await Promise.all(reads.map(async ([name, read]) => [name, await read] as const)));
     };
     const first = await run(plans[0]!);
     const second = await run(plans[1]!);
