@@ -2,6 +2,11 @@
 
 /** Steps that it is taken over. */
 const RECENT = 30;
+/**
+ * First steps of a stretch, which say little: the first waits for what the driver left to be built, and those that were submitted meanwhile
+ * are then done almost at once.
+ */
+const WARM_UP = 4;
 
 export class Pace {
   /** When the latest steps were done, oldest first; begins anew after a pause. */
@@ -18,11 +23,12 @@ export class Pace {
   count(step: number, idleMs: number): { readonly secondsPerStep: number; readonly waitedShare: number } {
     const at = performance.now();
     this.times.push({ at, step, idleMs });
-    // The first step of a stretch builds what the driver left for later: it counts for as long as there is no other.
-    if (this.times.length > RECENT || (!this.warm && this.times.length === 3)) {
-      this.times.shift();
+    // They count for as long as there are no others.
+    if (!this.warm && this.times.length > WARM_UP + 1) {
+      this.times.splice(0, WARM_UP);
       this.warm = true;
     }
+    if (this.times.length > RECENT) this.times.shift();
     const first = this.times[0]!;
     const seconds = (at - first.at) / 1000;
     return {
