@@ -59,8 +59,8 @@ export async function waitQuietly<T>(promise: Promise<T>): Promise<T> {
   });
   settled.catch(() => {}); // the caller hears of it below
   while (waiting) {
-    if (neverNotified) Atomics.wait(neverNotified, 0, 0, 0.25);
-    await new Promise(setImmediate);
+    await new Promise(setImmediate); // first: whoever calls this goes on at once
+    if (waiting && neverNotified) Atomics.wait(neverNotified, 0, 0, 0.25);
   }
   return settled;
 }
