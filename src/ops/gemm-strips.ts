@@ -114,9 +114,15 @@ function stripGradientTile(
   const wide = lanes >= 8;
   const needed = Math.ceil(inner / lanes);
   if (looksAround(addressing)) {
-    const across = cover(columns, wide ? [4, 6, 8, 12, 16] : [4, 6, 8, 12]);
-    const [lines, length] = addressing === 'windows' ? [2, Math.min(edge, 2)] : [3, Math.min(edge, 4)];
-    return { lanes, vectors: 1, lines, length, columns: across };
+    // Strips of one or two voxels leave SwiftShader time for more columns.
+    const narrow = edge > 2 ? [4, 6, 8, 12] : [4, 6, 8, 12, 16, 24];
+    const across = cover(columns, wide ? [4, 6, 8, 12, 16] : narrow);
+    if (addressing === 'windows')
+      return { lanes, vectors: 1, lines: 2, length: Math.min(edge, wide ? 2 : 4), columns: across };
+    // Longer strips would be faster yet on SwiftShader, and take it twice as long to build.
+    const length = Math.min(edge, !wide && across <= 6 ? 8 : 4);
+    const [lines, vectors] = !wide && needed % 3 === 0 ? [1, 3] : [3, 1];
+    return { lanes, vectors, lines, length, columns: across };
   }
   const lines = 1;
   if (wide) {
