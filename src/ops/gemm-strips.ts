@@ -114,7 +114,7 @@ function stripGradientTile(
   const wide = lanes >= 8;
   const needed = Math.ceil(inner / lanes);
   if (looksAround(addressing)) {
-    // Strips of one or two voxels leave SwiftShader time for more columns.
+    // Short strips leave SwiftShader room for more columns.
     const narrow = edge > 2 ? [4, 6, 8, 12] : [4, 6, 8, 12, 16, 24];
     const across = cover(columns, wide ? [4, 6, 8, 12, 16] : narrow);
     if (addressing === 'windows')

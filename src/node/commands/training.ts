@@ -63,7 +63,7 @@ function jsonLines(event: RunEvent): void {
 function terminalLines(): (event: RunEvent) => void {
   const bar = process.stdout.isTTY;
   let heldOut = '';
-  let printed = 0;
+  let printed = -Infinity;
   const line = (text: string) => console.log(bar ? `\r\x1b[K${text}` : text);
   return (event) => {
     switch (event.type) {
