@@ -271,8 +271,8 @@ describe('when something goes wrong', () => {
     expect(fingerprint(await store.read(LAST))).toEqual(fingerprint(expected));
   });
 
-  test('a device that is lost again and again ends the run with its checkpoint kept', async () => {
-    const store = new MemoryStore();
+  /** A run whose device is lost after a step, so many times after each. */
+  async function losing(store: MemoryStore, times: Record<number, number>) {
     let current: Device | undefined;
     const device = async () => {
       try {
@@ -283,13 +283,27 @@ describe('when something goes wrong', () => {
       current ??= await anotherDevice();
       return current;
     };
-    const result = await smallRun({
+    return smallRun({
       store,
       device,
       onEvent: (event) => {
-        if (event.type === 'progress' && event.progress.step === 3) current!.gpu.destroy();
+        if (event.type !== 'progress') return;
+        const { step } = event.progress;
+        if (!times[step]) return;
+        times[step]--;
+        current!.gpu.destroy();
       },
     });
+  }
+
+  test('a device may be lost again when there is a new checkpoint', async () => {
+    const result = await losing(new MemoryStore(), { 3: 3, 5: 1 });
+    expect(result).toMatchObject({ phase: 'finished', error: undefined });
+  });
+
+  test('a device that is lost again and again ends the run with its checkpoint kept', async () => {
+    const store = new MemoryStore();
+    const result = await losing(store, { 3: Number.POSITIVE_INFINITY });
     const error = { code: 'device-lost', got: 'one that was lost 4 times without a new checkpoint' };
     expect(result).toMatchObject({ phase: 'failed', error });
     expect(await store.size('checkpoints/000002.safetensors')).toBeGreaterThan(0);
