@@ -161,11 +161,14 @@ export async function* writeSafetensors(
   tensors: ReadonlyMap<string, TensorSource>,
   metadata: Readonly<Record<string, string>> = {},
 ): AsyncGenerator<Bytes> {
-  const sorted = [...tensors].sort(
-    ([a, x], [b, y]) => itemSize(y.dtype) - itemSize(x.dtype) || (a < b ? -1 : a > b ? 1 : 0),
-  );
+  const sorted = inFileOrder(tensors);
   yield encodeHeader(sorted, metadata);
   for (const [name, source] of sorted) yield await loadBytes(source, `writing tensor "${name}"`);
+}
+
+/** Tensors as they follow one another in a file, and as their data is asked for. */
+export function inFileOrder<T extends TensorSpec>(tensors: ReadonlyMap<string, T>): [string, T][] {
+  return [...tensors].sort(([a, x], [b, y]) => itemSize(y.dtype) - itemSize(x.dtype) || (a < b ? -1 : a > b ? 1 : 0));
 }
 
 function encodeHeader(sorted: [string, TensorSource][], metadata: Readonly<Record<string, string>>): Bytes {

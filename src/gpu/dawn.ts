@@ -46,6 +46,11 @@ function merged(options: readonly string[]): string[] {
   return [...options.filter((option) => !option.startsWith(ENABLE)), ENABLE + features.join(',')];
 }
 
+/** Milliseconds. In the longest, nothing else of the process is heard. */
+const [SHORTEST_SLEEP, LONGEST_SLEEP] = [0.25, 3];
+/** Of the time waited so far. */
+const SLEEP_SHARE = 0.03;
+
 const neverNotified = typeof SharedArrayBuffer === 'undefined' ? undefined : new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -62,7 +67,7 @@ export async function waitQuietly<T>(promise: Promise<T>): Promise<T> {
   const start = performance.now();
   while (waiting) {
     await new Promise(setImmediate); // first: whoever calls this goes on at once
-    const milliseconds = Math.min(3, Math.max(0.25, 0.03 * (performance.now() - start)));
+    const milliseconds = Math.min(LONGEST_SLEEP, Math.max(SHORTEST_SLEEP, SLEEP_SHARE * (performance.now() - start)));
     if (waiting && neverNotified) Atomics.wait(neverNotified, 0, 0, milliseconds);
   }
   return settled;

@@ -6,8 +6,9 @@
 /** What timers of nested calls are held to anyway. */
 const MILLISECONDS = 4;
 
+/** In a page or a worker. */
 export function isFirefox(): boolean {
-  return typeof navigator !== 'undefined' && / Firefox\//.test(navigator.userAgent ?? '');
+  return / Firefox\//.test(navigator.userAgent);
 }
 
 /** How to await work of a device in Firefox: nothing is submitted, again and again, while anybody waits. */

@@ -114,15 +114,16 @@ function stripGradientTile(
   const wide = lanes >= 8;
   const needed = Math.ceil(inner / lanes);
   if (looksAround(addressing)) {
-    // Short strips leave SwiftShader room for more columns.
-    const narrow = edge > 2 ? [4, 6, 8, 12] : [4, 6, 8, 12, 16, 24];
-    const across = cover(columns, wide ? [4, 6, 8, 12, 16] : narrow);
-    if (addressing === 'windows')
-      return { lanes, vectors: 1, lines: 2, length: Math.min(edge, wide ? 2 : 4), columns: across };
-    // Longer strips would be faster yet on SwiftShader, and take it twice as long to build.
-    const length = Math.min(edge, !wide && across <= 6 ? 8 : 4);
-    const [lines, vectors] = !wide && needed % 3 === 0 ? [1, 3] : [3, 1];
-    return { lanes, vectors, lines, length, columns: across };
+    const isFiner = addressing === 'windows';
+    if (wide) {
+      const [lines, length] = isFiner ? [2, 2] : [3, 4];
+      return { lanes, vectors: 1, lines, length: Math.min(edge, length), columns: cover(columns, [4, 6, 8, 12, 16]) };
+    }
+    // Short strips leave room for more columns. Longer ones would be faster yet on SwiftShader, and take it twice as long to build.
+    const across = cover(columns, edge > 2 ? [4, 6, 8, 12] : [4, 6, 8, 12, 16, 24]);
+    const [lines, vectors] = isFiner ? [2, 1] : needed % 3 === 0 ? [1, 3] : [3, 1];
+    const length = !isFiner && across <= 6 ? 8 : 4;
+    return { lanes, vectors, lines, length: Math.min(edge, length), columns: across };
   }
   const lines = 1;
   if (wide) {

@@ -129,11 +129,14 @@ export function readsAhead(target: Pick<Target, 'class'>): number {
   return target.class === 'gpu' ? 4 : 1;
 }
 
-/** Workgroups for a one-dimensional launch of `threads`, folded into y where x would pass the device's 65535. */
+/** Workgroups along one axis that every adapter can launch. */
+export const MOST_WORKGROUPS = 65535;
+
+/** Workgroups for a one-dimensional launch of `threads`, folded into y where x would be too many. */
 export function foldWorkgroups(threads: number, workgroupSize: number): Workgroups {
   const groups = Math.max(1, Math.ceil(threads / workgroupSize));
-  if (groups <= 65535) return [groups, 1, 1];
-  const y = Math.ceil(groups / 65535);
+  if (groups <= MOST_WORKGROUPS) return [groups, 1, 1];
+  const y = Math.ceil(groups / MOST_WORKGROUPS);
   return [Math.ceil(groups / y), y, 1];
 }
 

@@ -22,6 +22,9 @@ interface Launchable {
   readonly bindGroup: GPUBindGroup;
 }
 
+/** One call of `dispatchWorkgroups`. */
+type Call = Joined<Launchable>;
+
 /** Builds a tape's plan on a device. Rejects with a typed error naming the kernel that failed. */
 export async function compile(
   device: Device,
@@ -81,19 +84,15 @@ export async function compile(
     const readback = new Readback(device, tape.reports);
     const buffers = [...arenas, ...(inputs ? [inputs] : []), uniformBuffer];
     const flops = launches.map(({ slice }) => slice.flops);
-    const submissions = new Submissions(device.report.class, flops, options.mostFlops);
-    const plan = new Plan(device, layout, launches, submissions, place, buffers, readback);
+    const calls = (part: Part) => joined(launches, part);
+    const submissions = new Submissions(device.report.class, flops, calls, options.mostFlops);
+    const plan = new Plan(device, layout, calls([0, launches.length]), submissions, place, buffers, readback);
     for (const [tensor, values] of tape.constants) plan.write(tensor, values);
     return plan;
   });
 }
 
 export class Plan {
-  private parts: readonly Part[] | undefined;
-  /** The calls of each part. */
-  private calls: readonly (readonly Joined<Launchable>[])[] = [];
-  /** Each launch as one. */
-  private readonly whole: readonly Joined<Launchable>[];
   private readonly mirror: ArrayBuffer;
   private dirty = true;
   private profiler: Profiler | undefined;
@@ -102,17 +101,20 @@ export class Plan {
   /** What recording the commands of the last recorded step took: JavaScript's share that overlaps the GPU's work. */
   recordingMilliseconds = 0;
 
-  /** Made by `compile`. */
+  /**
+   * Made by `compile`.
+   * @param whole each launch in one piece
+   * @param submissions launches of each submission of a step
+   */
   constructor(
     private readonly device: Device,
     readonly layout: Layout,
-    private readonly launches: readonly Launchable[],
-    private readonly submissions: Submissions,
+    private readonly whole: readonly Call[],
+    private readonly submissions: Submissions<readonly Call[]>,
     private readonly place: (tensor: Tensor) => Place,
     private readonly buffers: readonly GPUBuffer[],
     private readonly readback: Readback,
   ) {
-    this.whole = joined(launches, [0, launches.length]);
     this.mirror = new ArrayBuffer(layout.bytes.inputs);
   }
 
@@ -163,12 +165,8 @@ export class Plan {
   /** Records the commands of one step; inputs are uploaded when it is submitted. */
   private encode(): GPUCommandBuffer[] {
     const start = performance.now();
-    const parts = this.submissions.next();
-    if (parts !== this.parts) {
-      this.parts = parts;
-      this.calls = parts.map((part) => joined(this.launches, part));
-    }
-    const commands = this.calls.map((calls, index) => {
+    const submissions = this.submissions.next();
+    const commands = submissions.map((calls, index) => {
       const encoder = this.device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass();
       let pipeline: GPUComputePipeline | undefined;
@@ -181,7 +179,7 @@ export class Plan {
         pass.dispatchWorkgroups(...call.workgroups);
       }
       pass.end();
-      if (index === this.calls.length - 1) this.readback.encode(encoder, this.place);
+      if (index === submissions.length - 1) this.readback.encode(encoder, this.place);
       return encoder.finish();
     });
     this.recordingMilliseconds = performance.now() - start;

@@ -4,7 +4,7 @@
  * another in a submission are launched as one. A workgroup does the same wherever its launch is cut: the bits do not depend on it.
  */
 
-import type { Workgroups } from './op.ts';
+import { MOST_WORKGROUPS, type Workgroups } from './op.ts';
 import type { Part } from './submissions.ts';
 import type { Dispatch } from './tape.ts';
 
@@ -18,8 +18,6 @@ export interface Slice {
 
 /** Floating-point operations of a slice: a twentieth of a second on the slowest GPUs, a thousandth of one on the fastest. */
 const FLOPS = 8e9;
-/** Workgroups along one axis that every adapter can launch. */
-const MOST_WORKGROUPS = 65535;
 
 /** A launch in slices, in order; in one where it cannot be cut or is short. */
 export function slicesOf(dispatch: Dispatch, mostFlops = FLOPS): Slice[] {

@@ -20,8 +20,9 @@ const TOLERATED = 1.25;
 /** Indices of a submission's slices: the first, and the one after the last. */
 export type Part = readonly [first: number, end: number];
 
-export class Submissions {
-  private parts: readonly Part[];
+/** @typeParam T what is kept for each submission until the cuts change */
+export class Submissions<T> {
+  private parts: readonly T[];
   private readonly total: number;
   private work = 0;
   private time = 0;
@@ -29,15 +30,17 @@ export class Submissions {
 
   /**
    * @param flops of each slice, in order
+   * @param make what a submission consists of
    * @param limit of a submission, before a step was timed
    */
   constructor(
     private readonly adapter: AdapterReport['class'],
     private readonly flops: readonly number[],
+    private readonly make: (part: Part) => T,
     private limit = FLOPS[adapter],
   ) {
     this.total = flops.reduce((sum, work) => sum + work, 0);
-    this.parts = cut(flops, limit);
+    this.parts = cut(flops, limit).map(make);
   }
 
   get count(): number {
@@ -52,11 +55,11 @@ export class Submissions {
   }
 
   /** The submissions of the next step. */
-  next(): readonly Part[] {
+  next(): readonly T[] {
     const limit = (MILLISECONDS * this.work) / this.time; // NaN before the first step: no comparison holds
     if (this.adapter === 'gpu' && (limit > this.limit * TOLERATED || limit < this.limit / TOLERATED)) {
       this.limit = limit;
-      this.parts = cut(this.flops, limit);
+      this.parts = cut(this.flops, limit).map(this.make);
     }
     return this.parts;
   }

@@ -5,7 +5,7 @@
 
 import { HysparkError } from '../errors.ts';
 import type { Bytes } from '../formats/bytes.ts';
-import { openSafetensors, type SafetensorsIndex, writeSafetensors } from '../formats/safetensors.ts';
+import { inFileOrder, openSafetensors, type SafetensorsIndex, writeSafetensors } from '../formats/safetensors.ts';
 import type { TensorSource } from '../formats/tensor.ts';
 import type { Declarations } from '../nn/declare.ts';
 import type { LossScale } from '../ops/loss-scale.ts';
@@ -34,11 +34,11 @@ const FORMAT = 'hyspark-webgpu checkpoint 1';
  */
 export function writeCheckpoint(declare: Declarations, run: RunState): AsyncGenerator<Bytes> {
   const sources = new Map<string, TensorSource>();
-  const stored = [...storedTensors(declare)].sort(([a], [b]) => (a < b ? -1 : 1)); // as in the file
-  const read = declare.variables.readerOf(stored.map(([, tensor]) => tensor));
+  const stored = storedTensors(declare);
   for (const [name, tensor] of stored) {
     sources.set(name, { dtype: 'F32', shape: tensor.shape, data: () => read(tensor) });
   }
+  const read = declare.variables.readerOf(inFileOrder(sources).map(([name]) => stored.get(name)!));
   return writeSafetensors(sources, { format: FORMAT, run: JSON.stringify(run) });
 }
 

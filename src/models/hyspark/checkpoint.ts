@@ -45,7 +45,7 @@ export interface ExportOptions {
   readonly passes: number;
 }
 
-/** The full model's state dict; tensors are read from the device when their turn comes. */
+/** The full model's state dict; tensors are read from the device when their turn comes, and no step may be submitted before the last is. */
 export function exportStateDict(model: HySparK, options: ExportOptions): OrderedDict<TensorSource> {
   return exported(model, '', options);
 }
