@@ -1,5 +1,6 @@
 /** Folders through the File System Access picker where the browser has it; a folder input elsewhere. */
 
+import { unreadable } from '../data/browser-files.ts';
 import type { FoundFile } from '../data/source.ts';
 import { rememberFolder } from './remember.ts';
 
@@ -38,14 +39,21 @@ async function filesOf(root: FileSystemDirectoryHandle): Promise<FoundFile[]> {
   const folders: [string, FileSystemDirectoryHandle][] = [[root.name, root]];
   for (let next = folders.pop(); next; next = folders.pop()) {
     const [path, folder] = next;
-    for await (const entry of (folder as Directory).values()) {
-      const at = `${path}/${entry.name}`;
-      if (entry.kind === 'directory') folders.push([at, entry as FileSystemDirectoryHandle]);
-      else {
-        const file = await (entry as FileSystemFileHandle).getFile();
-        files.push({ path: at, size: file.size, handle: file });
+    try {
+      for await (const entry of (folder as Directory).values()) {
+        const at = `${path}/${entry.name}`;
+        if (entry.kind === 'directory') folders.push([at, entry as FileSystemDirectoryHandle]);
+        else files.push(await fileOf(at, entry as FileSystemFileHandle));
       }
+    } catch (error) {
+      if (folder === root) throw error;
+      files.push(unreadable(path));
     }
   }
   return files;
+}
+
+async function fileOf(path: string, entry: FileSystemFileHandle): Promise<FoundFile> {
+  const file = await entry.getFile().catch(() => undefined);
+  return file ? { path, size: file.size, handle: file } : unreadable(path);
 }

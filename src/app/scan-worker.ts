@@ -35,7 +35,8 @@ const service: ScanService = {
   async sample(index) {
     const { shape, affine, hu } = makePhantom(sampleOptions(SAMPLE_SEED, index));
     const bytes = encodeNifti({ shape, affine, voxels: hu, fastest: 'x' });
-    return new File([bytes], `sample-${String(index + 1).padStart(2, '0')}.nii`);
+    const name = `sample-${String(index + 1).padStart(2, '0')}.nii`;
+    return new File([bytes], name, { lastModified: 0 }); // the same file whenever it is made
   },
 };
 

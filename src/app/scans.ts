@@ -2,7 +2,7 @@
 
 import type { Audit } from '../data/audit.ts';
 import { discover } from '../data/discover.ts';
-import { type FoundFile, reasonOf, type ScanSource } from '../data/source.ts';
+import { distinctPath, type FoundFile, reasonOf, type ScanSource } from '../data/source.ts';
 import { browserPlatform } from '../data/worker/browser-platform.ts';
 import { remembered, rememberSamples } from './remember.ts';
 import { ScanClient } from './scan-client.ts';
@@ -59,7 +59,10 @@ export class Scans extends Model {
 
   /** The files of the usable scans, for a run. */
   get files(): FoundFile[] {
-    return this.usable.flatMap(({ source }) => source!.files);
+    // Scans added one after another may have equal paths, by which a header would find the other's image.
+    return this.usable.flatMap(({ id, path, source }) =>
+      source!.files.map((file) => (path === source!.path ? file : { ...file, path: `(${id})/${file.path}` })),
+    );
   }
 
   /** Finds the scans among `files` and reads them, one after the other. */
@@ -72,13 +75,15 @@ export class Scans extends Model {
         if (done % 50 === 0) this.#show('Looking through files', done, files.length);
       });
       this.ignored += found.ignored;
-      const known = new Set(this.items.map(({ path }) => path));
-      for (const source of found.scans) {
-        if (known.has(source.path)) continue;
+      const known = new Set(this.items.map(({ source }) => source && sameAs(source)));
+      const taken = new Set(this.items.map(({ path }) => path));
+      const added = found.scans.filter((source) => !known.has(sameAs(source)));
+      for (const source of added) {
         const size = source.files.reduce((sum, file) => sum + file.size, 0);
-        const { path, kind } = source;
-        this.items.push({ id: this.#nextId++, path, kind, size, source, sample, state: 'waiting' });
+        const path = distinctPath(source.path, taken);
+        this.items.push({ id: this.#nextId++, path, kind: source.kind, size, source, sample, state: 'waiting' });
       }
+      if (added.length === 0 && found.scans.length > 0) this.problem = 'The list has these scans already.';
       for (const { path, reason } of found.setAside) this.#addBad(path, reason);
       if (found.scans.length + found.setAside.length === 0) {
         this.problem = `None of the ${files.length} files is a scan. NIfTI (.nii, .nii.gz, .hdr + .img) and DICOM are read.`;
@@ -193,6 +198,12 @@ export class Scans extends Model {
     this.progress = { what, done, total };
     this.changed();
   }
+}
+
+/** What two additions of the same files on disk have in common. */
+function sameAs({ path, files }: ScanSource): string {
+  const dates = files.map(({ handle }) => (handle instanceof File ? handle.lastModified : 0));
+  return [path, ...files.map(({ size }) => size), ...dates].join();
 }
 
 function isReady({ state }: ScanItem): boolean {

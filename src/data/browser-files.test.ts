@@ -33,3 +33,17 @@ test('chosen folders keep their paths', () => {
   const alone = Object.assign(new File(['x'], 'b.nii'), { webkitRelativePath: '' });
   expect(filesFromInput([inFolder, alone]).map(({ path }) => path)).toEqual(['scans/a.nii', 'b.nii']);
 });
+
+test('what the browser cannot open is named, and the rest is found', async () => {
+  const fails = (_: unknown, failed: (error: Error) => void) => failed(new DOMException('', 'NotReadableError'));
+  const locked = { ...entry('/scans/locked.nii'), file: fails };
+  const closed = { ...entry('/scans/closed', []), createReader: () => ({ readEntries: fails }) };
+  const folder = entry('/scans', [entry('/scans/a.nii'), locked, closed] as FileSystemEntry[]);
+  const files = await filesFromDrop([{ webkitGetAsEntry: () => folder }] as unknown as DataTransferItem[]);
+  const seen = files.map(({ path, problem }) => [path, problem !== undefined]).sort();
+  expect(seen).toEqual([
+    ['scans/a.nii', false],
+    ['scans/closed', true],
+    ['scans/locked.nii', true],
+  ]);
+});

@@ -20,15 +20,29 @@ async function collect(entries: readonly FileSystemEntry[]): Promise<FoundFile[]
   const files: FoundFile[] = [];
   const folders: FileSystemEntry[] = [...entries];
   for (let entry = folders.pop(); entry; entry = folders.pop()) {
-    if (entry.isFile) files.push(await fileOf(entry as FileSystemFileEntry));
-    else folders.push(...(await childrenOf(entry as FileSystemDirectoryEntry)));
+    try {
+      if (entry.isFile) files.push(await fileOf(entry as FileSystemFileEntry));
+      else folders.push(...(await childrenOf(entry as FileSystemDirectoryEntry)));
+    } catch {
+      files.push(unreadable(pathOf(entry)));
+    }
   }
   return files;
 }
 
+/** A file or folder that the browser named and could not open. */
+export function unreadable(path: string): FoundFile {
+  const problem = 'The browser could not read it: it may have been moved, or the rights to read it are missing.';
+  return { path, size: 0, handle: new Blob(), problem };
+}
+
+function pathOf(entry: FileSystemEntry): string {
+  return entry.fullPath.replace(/^\//, '');
+}
+
 function fileOf(entry: FileSystemFileEntry): Promise<FoundFile> {
   return new Promise((resolve, reject) => {
-    entry.file((file) => resolve(found(entry.fullPath.replace(/^\//, ''), file)), reject);
+    entry.file((file) => resolve(found(pathOf(entry), file)), reject);
   });
 }
 

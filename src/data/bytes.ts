@@ -24,10 +24,12 @@ async function isGzip(blob: Blob): Promise<boolean> {
 export class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #doing: string;
+  readonly #gzip: boolean;
   #chunk: Uint8Array = new Uint8Array(0);
 
-  private constructor(stream: ReadableStream<Uint8Array>, doing: string) {
+  private constructor(stream: ReadableStream<Uint8Array>, gzip: boolean, doing: string) {
     this.#reader = stream.getReader();
+    this.#gzip = gzip;
     this.#doing = doing;
   }
 
@@ -35,10 +37,11 @@ export class ByteReader {
   static async open(blob: Blob, doing: string): Promise<{ reader: ByteReader; gzip: boolean }> {
     const gzip = await isGzip(blob);
     const stream = blob.stream() as ReadableStream<Uint8Array<ArrayBuffer>>;
-    return { reader: new ByteReader(gzip ? stream.pipeThrough(new DecompressionStream('gzip')) : stream, doing), gzip };
+    const plain = gzip ? stream.pipeThrough(new DecompressionStream('gzip')) : stream;
+    return { reader: new ByteReader(plain, gzip, doing), gzip };
   }
 
-  /** The next chunk, or undefined at the end. Throws `bad-file` where the gzip stream is damaged. */
+  /** The next chunk, or undefined at the end. Throws `bad-file` where the gzip stream is damaged or the file cannot be read. */
   async #next(): Promise<Uint8Array | undefined> {
     try {
       const { done, value } = await this.#reader.read();
@@ -46,8 +49,11 @@ export class ByteReader {
     } catch (cause) {
       throw new HysparkError('bad-file', {
         doing: this.#doing,
-        got: 'a gzip stream that is damaged or ends early',
-        advice: 'Copy or download the file again',
+        // Browsers unpack one member only, of files of several (bgzip, or joined ones) nothing more.
+        got: this.#gzip
+          ? 'a gzip stream that is damaged, ends early or has several parts'
+          : 'a file that cannot be read',
+        advice: this.#gzip ? 'Copy or download the file again, or unpack it' : 'Add it again',
         cause,
       });
     }

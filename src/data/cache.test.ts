@@ -57,6 +57,17 @@ describe('volume cache', () => {
     expect(await cache.put('e', volume(10))).toBe(false);
   });
 
+  test('a volume that cannot be removed fails nothing', async () => {
+    const store = new MemoryStore();
+    const cache = await VolumeCache.open(store, 300);
+    for (const key of ['a', 'b']) await cache.put(key, volume(10)); // 144 bytes each
+    store.remove = () => Promise.reject(new Error('EPERM'));
+    expect(await cache.put('c', volume(10))).toBe(false);
+    expect(cache.trouble).toBe('EPERM');
+    expect(await cache.get('a')).toBeDefined();
+    expect((await VolumeCache.open(store, 100)).count).toBe(2);
+  });
+
   test('damaged files are not used', async () => {
     const store = new MemoryStore();
     const cache = await VolumeCache.open(store, 1e6);

@@ -96,6 +96,7 @@ export class VolumeCache {
       const bytes = encodeVolume(volume);
       for (;;) {
         await this.#evict(bytes.length);
+        if (this.bytes + bytes.length > this.#limit) return false; // what cannot be removed stays
         try {
           await this.#store.write(path, bytes);
           this.#entries.set(path, { size: bytes.length, used: this.#clock++ });
@@ -141,8 +142,13 @@ export class VolumeCache {
     let bytes = this.bytes;
     for (const [path, { size }] of oldest) {
       if (bytes + more <= this.#limit) break;
+      try {
+        await this.#store.remove(path);
+      } catch (error) {
+        this.trouble = error instanceof Error ? error.message : String(error);
+        continue;
+      }
       this.#entries.delete(path);
-      await this.#store.remove(path);
       bytes -= size;
     }
   }

@@ -35,14 +35,16 @@ export function parseDatasetJson(path: string, text: string): DatasetList {
   return { folder, pairs };
 }
 
-/** Each listed image that is there (its path) with its label map that is there. */
-export function* listedLabels(list: DatasetList, byPath: Map<string, FoundFile>): Generator<[string, FoundFile]> {
+/** Each listed image that is there (its path) with its label map, where that is there. */
+export function* listedImages(
+  list: DatasetList,
+  byPath: ReadonlyMap<string, FoundFile>,
+): Generator<[string, FoundFile | undefined]> {
   for (const { image, label } of list.pairs) {
-    const labelFile = label === undefined ? undefined : byPath.get(list.folder + label);
     // nnU-Net's older lists leave the channel out of the file name.
     const names = [image, image.replace(/(\.nii(?:\.gz)?)$/, '_0000$1')].map((name) => list.folder + name);
     const found = names.find((name) => byPath.has(name));
-    if (found !== undefined && labelFile !== undefined) yield [found, labelFile];
+    if (found !== undefined) yield [found, label === undefined ? undefined : byPath.get(list.folder + label)];
   }
 }
 

@@ -62,6 +62,46 @@ describe('discover', () => {
     ]);
   });
 
+  test('scans that are numbered as channels are: AMOS, WORD, and whatever dataset.json lists', async () => {
+    const amos = ['AMOS/imagesTr/amos_0001.nii.gz', 'AMOS/imagesTr/amos_0004.nii.gz'];
+    const listed = ['d/imagesTr/x_0000.nii.gz', 'd/imagesTr/x_0001.nii.gz'];
+    const list = { training: listed.map((path) => ({ image: path.slice(2) })) };
+    const found = await find([
+      text('d/dataset.json', JSON.stringify(list)),
+      ...[...amos, ...listed, 'AMOS/labelsTr/amos_0001.nii.gz'].map(empty),
+    ]);
+    expect(found.scans.map(({ path }) => path)).toEqual([...amos, ...listed]);
+    expect(found.scans[0]!.label?.path).toBe('AMOS/labelsTr/amos_0001.nii.gz');
+    expect(found.setAside).toEqual([]);
+  });
+
+  test('files of one path: each a scan under a name of its own, and no header takes the image of another', async () => {
+    const both = ['ct/a.nii', 'ct/a.nii', 'ct/p.hdr', 'ct/p.img', 'ct/p.hdr', 'ct/p.img'].map(empty);
+    const slices = ['1.2.3', '1.2.4'].flatMap((uid) => [dicomFile(`cd/${uid}.1`, uid), dicomFile(`cd/${uid}.2`, uid)]);
+    const found = await find([...both, ...slices]);
+    expect(found.scans.map(({ path }) => path)).toEqual([
+      'cd/(2 DICOM files)',
+      'cd/(2 DICOM files) (2)',
+      'ct/a.nii',
+      'ct/a.nii (2)',
+    ]);
+    expect(found.setAside.length).toBe(4);
+  });
+
+  test('a file that cannot be read is named, and the others are found', async () => {
+    const open = async (handle: unknown) =>
+      handle === 'locked' ? { slice: () => ({ arrayBuffer: () => Promise.reject(new Error('EACCES')) }) } : handle;
+    const files = [
+      empty('a.nii'),
+      { path: 'locked', size: 200, handle: 'locked' },
+      { path: 'lost+found', size: 0, handle: '/lost+found', problem: 'A folder that cannot be read.' },
+      { path: 'dataset.json', size: 2, handle: 'locked' },
+    ];
+    const found = await discover(files, open as never);
+    expect(found.scans.map(({ path }) => path)).toEqual(['a.nii']);
+    expect(found.setAside.map(({ path }) => path)).toEqual(['dataset.json', 'locked', 'lost+found']);
+  });
+
   test('Decathlon: the list of dataset.json says which label map belongs to which scan', async () => {
     const list = { training: [{ image: './img/liver_0.nii.gz', label: './truth/liver_0.nii.gz' }, { image: 7 }, null] };
     const found = await find([

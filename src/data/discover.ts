@@ -4,9 +4,9 @@
  */
 
 import { HysparkError } from '../errors.ts';
-import { type DatasetList, listedLabels, parseDatasetJson } from './dataset-json.ts';
-import { looksLikeDicom, parseDicom } from './dicom-header.ts';
-import { type FileHandle, type FoundFile, inParallel, type ScanSource } from './source.ts';
+import { type DatasetList, listedImages, parseDatasetJson } from './dataset-json.ts';
+import { type DicomInfo, looksLikeDicom, parseDicom } from './dicom-header.ts';
+import { distinctPath, type FileHandle, type FoundFile, inParallel, type ScanSource } from './source.ts';
 
 export interface SetAside {
   readonly path: string;
@@ -33,6 +33,8 @@ const UNRELATED =
 const ARCHIVE = /\.(zip|tar|tgz|tar\.gz|7z|rar|bz2|xz)$/i;
 const OTHER_VOLUMES = /\.(nrrd|nhdr|mha|mhd|mgz|mgh|mnc)$/i;
 
+const UNREADABLE = 'It cannot be read: another program may hold it, or the rights to read it are missing.';
+
 type Open = (handle: FileHandle) => Promise<Blob>;
 
 /** Sorts `files` into scans. `progress` is told how many files have been looked at. */
@@ -45,12 +47,15 @@ export async function discover(
   const scans: ScanSource[] = [];
   const dicom: FoundFile[] = [];
   let ignored = 0;
-  const byPath = new Map(files.map((file) => [file.path, file]));
+  const byPath = filesByPath(files);
   const lists = await readLists(files, open, setAside);
+  const isImage = new Set<string>();
   const labels = new Map<string, FoundFile>(); // of a scan, by the scan's path
   const isLabel = new Set<string>();
   for (const list of lists) {
-    for (const [image, label] of listedLabels(list, byPath)) {
+    for (const [image, label] of listedImages(list, byPath)) {
+      isImage.add(image);
+      if (!label) continue;
       labels.set(image, label);
       isLabel.add(label.path);
     }
@@ -59,7 +64,8 @@ export async function discover(
   let done = 0;
   await inParallel(files, AT_ONCE, async (file) => {
     const name = baseName(file.path);
-    if (isHidden(name) || UNRELATED.test(name)) ignored++;
+    if (file.problem !== undefined) setAside.push({ path: file.path, reason: file.problem });
+    else if (isHidden(name) || UNRELATED.test(name)) ignored++;
     else if (/\.json$/i.test(name)) ignored++;
     else if (ARCHIVE.test(name) && !/\.nii\.gz$/i.test(name)) {
       setAside.push({ path: file.path, reason: 'An archive: unpack it first.' });
@@ -67,7 +73,7 @@ export async function discover(
       setAside.push({ path: file.path, reason: 'A volume in another format: convert it to NIfTI.' });
     } else if (/\.nii(\.gz)?$/i.test(name)) {
       const label = isLabel.has(file.path) || inLabelFolder(file.path);
-      const channel = nnunetChannel(file.path);
+      const channel = isImage.has(file.path) ? 0 : nnunetChannel(file.path, byPath);
       if (label) ignored++;
       else if (channel > 0)
         setAside.push({ path: file.path, reason: `Channel ${channel} of a scan: only the first is used.` });
@@ -81,16 +87,35 @@ export async function discover(
     } else if (/\.hdr(\.gz)?$/i.test(name)) {
       const image = pairedWith(file.path, byPath);
       if (image) scans.push({ kind: 'NIfTI pair', path: file.path, files: [file, image] });
-      else setAside.push({ path: file.path, reason: 'A header without its .img file.' });
+      else setAside.push({ path: file.path, reason: 'A header without its .img file, or with several of that name.' });
     } else if (/\.img(\.gz)?$/i.test(name)) {
-      if (!headerOf(file.path, byPath)) setAside.push({ path: file.path, reason: 'An image without its .hdr file.' });
-    } else if (await startsAsDicom(file, open)) dicom.push(file);
-    else ignored++;
+      if (!headerOf(file.path, byPath))
+        setAside.push({ path: file.path, reason: 'An image without its .hdr file, or with several of that name.' });
+    } else {
+      const isDicom = await startsAsDicom(file, open).catch(() => undefined);
+      if (isDicom === undefined) setAside.push({ path: file.path, reason: UNREADABLE });
+      else if (isDicom) dicom.push(file);
+      else ignored++;
+    }
     progress?.(++done);
   });
   scans.push(...(await groupSeries(dicom, open, setAside)));
   const order = (a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
-  return { scans: scans.sort(order), setAside: setAside.sort(order), ignored };
+  const taken = new Set<string>();
+  const named = scans.sort(order).map((scan) => ({ ...scan, path: distinctPath(scan.path, taken) }));
+  return { scans: named, setAside: setAside.sort(order), ignored };
+}
+
+/** Files by their paths, without those whose path others have too: which belongs to which scan cannot be told. */
+function filesByPath(files: readonly FoundFile[]): ReadonlyMap<string, FoundFile> {
+  const byPath = new Map<string, FoundFile>();
+  const repeated = new Set<string>();
+  for (const file of files) {
+    if (byPath.has(file.path)) repeated.add(file.path);
+    byPath.set(file.path, file);
+  }
+  for (const path of repeated) byPath.delete(path);
+  return byPath;
 }
 
 async function readLists(files: readonly FoundFile[], open: Open, setAside: SetAside[]): Promise<DatasetList[]> {
@@ -104,8 +129,7 @@ async function readLists(files: readonly FoundFile[], open: Open, setAside: SetA
     try {
       lists.push(parseDatasetJson(file.path, await (await open(file.handle)).text()));
     } catch (error) {
-      if (!(error instanceof HysparkError)) throw error;
-      setAside.push({ path: file.path, reason: error.message });
+      setAside.push({ path: file.path, reason: error instanceof HysparkError ? error.message : UNREADABLE });
     }
   }
   return lists;
@@ -121,10 +145,10 @@ async function startsAsDicom(file: FoundFile, open: Open): Promise<boolean> {
 async function groupSeries(files: readonly FoundFile[], open: Open, setAside: SetAside[]): Promise<ScanSource[]> {
   const series = new Map<string, FoundFile[]>();
   await inParallel(files, AT_ONCE, async (file) => {
-    const blob = await open(file.handle);
-    let info = parseDicom(new Uint8Array(await blob.slice(0, DICOM_HEAD_BYTES).arrayBuffer()));
-    if (info?.seriesUid === '' && file.size > DICOM_HEAD_BYTES && file.size < LARGEST_TEXT_BYTES) {
-      info = parseDicom(new Uint8Array(await blob.arrayBuffer()));
+    const info = await readDicomHead(file, open).catch(() => null);
+    if (info === null) {
+      setAside.push({ path: file.path, reason: UNREADABLE });
+      return;
     }
     if (!info || (info.seriesUid === '' && info.rows === 0 && !info.transferSyntax.endsWith('.1.99'))) {
       setAside.push({ path: file.path, reason: 'DICOM without an image (a directory, a report, or cut short).' });
@@ -141,24 +165,35 @@ async function groupSeries(files: readonly FoundFile[], open: Open, setAside: Se
   });
 }
 
+async function readDicomHead(file: FoundFile, open: Open): Promise<DicomInfo | undefined> {
+  const blob = await open(file.handle);
+  const info = parseDicom(new Uint8Array(await blob.slice(0, DICOM_HEAD_BYTES).arrayBuffer()));
+  const isFurther = info?.seriesUid === '' && file.size > DICOM_HEAD_BYTES && file.size < LARGEST_TEXT_BYTES;
+  return isFurther ? parseDicom(new Uint8Array(await blob.arrayBuffer())) : info;
+}
+
 /** The .img file beside a .hdr, gzipped or not. */
-function pairedWith(header: string, byPath: Map<string, FoundFile>): FoundFile | undefined {
+function pairedWith(header: string, byPath: ReadonlyMap<string, FoundFile>): FoundFile | undefined {
   const stem = header.replace(/\.hdr(\.gz)?$/i, '');
   return ['.img', '.img.gz', '.IMG', '.IMG.GZ'].map((end) => byPath.get(stem + end)).find((file) => file);
 }
 
-function headerOf(image: string, byPath: Map<string, FoundFile>): boolean {
+function headerOf(image: string, byPath: ReadonlyMap<string, FoundFile>): boolean {
   const stem = image.replace(/\.img(\.gz)?$/i, '');
   return ['.hdr', '.hdr.gz', '.HDR', '.HDR.GZ'].some((end) => byPath.has(stem + end));
 }
 
-/** The channel of `imagesTr/case_0001.nii.gz`; 0 elsewhere. */
-function nnunetChannel(path: string): number {
-  return Number(/(?:^|\/)images(?:Tr|Ts|Val)\/[^/]*_(\d{4})\.nii(?:\.gz)?$/.exec(path)?.[1] ?? 0);
+/**
+ * The channel of `imagesTr/case_0001.nii.gz` where `case_0000` is there too; 0 elsewhere. Collections that number their scans so
+ * (AMOS, WORD) have no scan 0.
+ */
+function nnunetChannel(path: string, byPath: ReadonlyMap<string, FoundFile>): number {
+  const parts = /^((?:.*\/)?images(?:Tr|Ts|Val)\/[^/]*_)(\d{4})(\.nii(?:\.gz)?)$/.exec(path);
+  return parts && byPath.has(`${parts[1]}0000${parts[3]}`) ? Number(parts[2]) : 0;
 }
 
 /** `labelsTr/case.nii.gz` for `imagesTr/case_0000.nii.gz` or `imagesTr/case.nii.gz`. */
-function nnunetLabel(path: string, byPath: Map<string, FoundFile>): FoundFile | undefined {
+function nnunetLabel(path: string, byPath: ReadonlyMap<string, FoundFile>): FoundFile | undefined {
   const parts = /^(.*?)images(Tr|Ts|Val)\/([^/]+?)(?:_0000)?(\.nii(?:\.gz)?)$/.exec(path);
   return parts ? byPath.get(`${parts[1]}labels${parts[2]}/${parts[3]}${parts[4]}`) : undefined;
 }

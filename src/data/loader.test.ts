@@ -1,10 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { encodeNifti } from '../formats/nifti-write.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { directPool, fileOf, memoryPlatform, phantomFile } from '../testing/data.ts';
 import { VolumeCache } from './cache.ts';
 import { type Dataset, openDataset } from './dataset.ts';
 import { type Batch, DataLoader, type LoaderOptions } from './loader.ts';
 import type { Cursor } from './sampler.ts';
+import { DataPool } from './worker/pool.ts';
+import { createDataService } from './worker/service.ts';
 
 const options: LoaderOptions = {
   seed: 3,
@@ -118,6 +121,58 @@ describe('loader', () => {
     for (let i = 0; i < 12; i++) for (const crop of (await loader.next()).crops) seen.add(crop.hash);
     expect(seen.size).toBe(3);
     expect([...loader.setAside.values()]).toEqual([{ path: 'cut.nii', reason: expect.stringContaining('cut short') }]);
+  });
+
+  test('one CT among label maps is trained on, whichever side it falls on', async () => {
+    const map = (seed: number) => {
+      const voxels = Uint8Array.from({ length: 32 ** 3 }, (_, i) => (i * seed) % 5);
+      const affine = [2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1];
+      return fileOf(`map${seed}.nii`, encodeNifti({ shape: [32, 32, 32], affine, voxels, fastest: 'x' }));
+    };
+    const files = [fileOf('ct.nii', phantomFile(1)), map(1), map(2), map(3)];
+    const { scans } = await openDataset(files, memoryPlatform);
+    for (let seed = 0; seed < 6; seed++) {
+      const loader = await DataLoader.open(scans, directPool(), undefined, { ...options, seed });
+      expect((await loader.next()).crops.length).toBe(2);
+      expect([...loader.setAside.values()].every(({ path }) => path !== 'ct.nii')).toBe(true);
+    }
+    const maps = scans.filter(({ source }) => source.path !== 'ct.nii');
+    await expect(DataLoader.open(maps, directPool(), undefined, options)).rejects.toThrow(
+      /3 scans of which none could be used \(.*label map/,
+    );
+  });
+
+  test('visits that come at the same time read the scan once, also without a cache', async () => {
+    let reads = 0;
+    const service = createDataService(memoryPlatform);
+    const prepare: typeof service.prepare = (...call) => {
+      reads++;
+      return service.prepare(...call);
+    };
+    const died = new Promise<string>(() => undefined);
+    const pool = new DataPool(() => ({ service: { ...service, prepare }, died, close: () => undefined }), 4);
+    const one = { ...options, heldOut: 0, cropsPerScan: 1, ahead: 4 };
+    const loader = new DataLoader(dataset.scans.slice(0, 1), pool, undefined, one);
+    await loader.next();
+    expect(reads).toBeLessThanOrEqual(2); // four visits at once, then those that came after them
+  });
+
+  test('a file that was changed after it was added is set aside, and not kept under the old name', async () => {
+    const file = fileOf('scan.nii', phantomFile(1));
+    const { scans } = await openDataset([file, fileOf('other.nii', phantomFile(2))], memoryPlatform);
+    const changed = scans.map((scan) =>
+      scan.source.path === 'scan.nii'
+        ? { ...scan, source: { ...scan.source, files: [fileOf('scan.nii', phantomFile(3))] } }
+        : scan,
+    );
+    const store = new MemoryStore();
+    const cache = await VolumeCache.open(store, 1e9);
+    const loader = new DataLoader(changed, directPool(), cache, { ...options, heldOut: 0 });
+    for (let i = 0; i < 4; i++) await loader.next();
+    expect([...loader.setAside.values()]).toEqual([
+      { path: 'scan.nii', reason: 'The file was changed after it was added.' },
+    ]);
+    expect(cache.count).toBe(1);
   });
 
   test('nothing usable is an error, not a hang', async () => {

@@ -16,6 +16,7 @@ import { DEFAULT_PREPARE, type PrepareOptions } from './prepare.ts';
 import { type Cursor, START, splitHeldOut, visits } from './sampler.ts';
 import { memoryReader, type VolumeReader } from './volume-reader.ts';
 import type { DataPool } from './worker/pool.ts';
+import type { PrepareResult } from './worker/protocol.ts';
 
 export interface LoaderOptions {
   readonly seed: number;
@@ -80,6 +81,7 @@ export class DataLoader {
   readonly #sequence: ReturnType<typeof visits>;
   readonly #ahead: Promise<Visit | undefined>[] = [];
   readonly #statistics: LoaderStatistics = { waitedMs: 0, elapsedMs: 0, batches: 0, cached: 0, prepared: 0 };
+  readonly #preparing = new Map<string, Promise<PrepareResult>>();
   #cacheSuffix: Promise<string>;
   #started = 0;
   #current: Visit | undefined;
@@ -126,30 +128,28 @@ export class DataLoader {
   }
 
   /**
-   * As the constructor, but sees to it that a held-out scan can be used: where none can, they are set aside and others held out
-   * in their place.
+   * As the constructor, but sees to it that a scan on each side can be used: those of a side where none can are set aside, and the
+   * others shared out anew.
    */
   static async open(
     ...[scans, pool, cache, options, cursor]: ConstructorParameters<typeof DataLoader>
   ): Promise<DataLoader> {
     const bad = new Map<string, SetAside>();
     for (;;) {
-      const loader = new DataLoader(
-        scans.filter(({ hash }) => !bad.has(hash)),
-        pool,
-        cache,
-        options,
-        cursor,
-      );
+      const left = scans.filter(({ hash }) => !bad.has(hash));
+      if (left.length === 0 && bad.size > 0) throw nothingUsable(scans.length, bad);
+      const loader = new DataLoader(left, pool, cache, options, cursor);
       for (const [hash, reason] of bad) loader.setAside.set(hash, reason);
-      let usable = loader.heldOut.length === 0;
-      for (const scan of loader.heldOut) {
-        usable = (await loader.#withVolume(scan, async () => true)) ?? false;
-        if (usable) break;
-      }
-      if (usable) return loader;
+      const isUsable = (await loader.#anyUsable(loader.heldOut)) && (await loader.#anyUsable(loader.training));
+      if (isUsable) return loader;
       for (const [hash, reason] of loader.setAside) bad.set(hash, reason);
     }
+  }
+
+  /** Whether one of the scans can be used, or there is none; those before it are set aside. */
+  async #anyUsable(scans: readonly DatasetScan[]): Promise<boolean> {
+    for (const scan of scans) if (await this.#withVolume(scan, async () => true)) return true;
+    return scans.length === 0;
   }
 
   /** The next batch. Errors: `set-aside` when no scan of a whole epoch was usable, `aborted` after `close`. */
@@ -208,7 +208,7 @@ export class DataLoader {
         const index = this.#next++;
         return { visit, crop: visit.crops[index]!, index };
       }
-      if (skipped > this.training.length) throw this.#nothingUsable();
+      if (skipped > this.training.length) throw nothingUsable(this.training.length, this.setAside);
       this.#current = await this.#nextVisit();
       this.#next = 0;
     }
@@ -266,14 +266,24 @@ export class DataLoader {
         // The volume was evicted or damaged meanwhile.
       }
     }
-    const prepared = await this.#pool.prepare(scan.source, this.#prepare);
-    this.#statistics.prepared++;
+    const prepared = await this.#prepared(scan, key);
     if (!prepared.usable) {
       this.setAside.set(scan.hash, { path: scan.source.path, reason: prepared.reason });
       return undefined;
     }
-    const result = await use(memoryReader(prepared.volume));
-    await this.#cache?.put(key, prepared.volume);
+    return use(memoryReader(prepared.volume));
+  }
+
+  /** The scan's volume, prepared now and put into the cache; once where several visits come at the same time. */
+  #prepared(scan: DatasetScan, key: string): Promise<PrepareResult> {
+    const prepare = async () => {
+      const prepared = await this.#pool.prepare(scan.source, this.#prepare, scan.hash);
+      this.#statistics.prepared++;
+      if (prepared.usable) await this.#cache?.put(key, prepared.volume);
+      return prepared;
+    };
+    const result = this.#preparing.get(key) ?? prepare().finally(() => this.#preparing.delete(key));
+    this.#preparing.set(key, result);
     return result;
   }
 
@@ -283,15 +293,15 @@ export class DataLoader {
     if (crop < this.#options.cropsPerScan) return { ...plain(at), crop };
     return { epoch: at.epoch, scan: at.scan + 1, crop: 0 };
   }
+}
 
-  #nothingUsable(): HysparkError {
-    const reasons = [...this.setAside.values()].slice(0, 3).map(({ reason }) => reason);
-    return new HysparkError('set-aside', {
-      doing: 'loading scans',
-      got: `${this.training.length} scans of which none could be used (${reasons.join(' ')})`,
-      need: 'at least one CT scan',
-    });
-  }
+function nothingUsable(scans: number, setAside: ReadonlyMap<string, SetAside>): HysparkError {
+  const reasons = [...setAside.values()].slice(0, 3).map(({ reason }) => reason);
+  return new HysparkError('set-aside', {
+    doing: 'loading scans',
+    got: `${scans} scans of which none could be used (${reasons.join(' ')})`,
+    need: 'at least one CT scan',
+  });
 }
 
 function plain({ epoch, scan, crop }: Cursor): Cursor {

@@ -1,7 +1,7 @@
 /** The distribution of a scan's HU, and whether it can be CT at all. */
 
 import { voxelSize } from './affine.ts';
-import type { Scan } from './scan.ts';
+import { AIR_HU, type Scan } from './scan.ts';
 
 export interface HuStatistics {
   readonly min: number;
@@ -31,15 +31,20 @@ const HIGHEST_P99 = 4000;
 const LOWEST_BIN = -4096;
 const BINS = 12288;
 
-/** One pass over the voxels. */
+/** One pass over the voxels. Those that are not finite count as air, but for `min`, `max`, `distinct` and `whole`. */
 export function measure(scan: Scan): HuStatistics {
   const bins = new Float64Array(BINS);
   const distinct = new Set<number>();
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
   let whole = true;
+  let air = 0;
   const count = (hu: number, times: number) => {
     bins[Math.max(0, Math.min(BINS - 1, Math.round(hu) - LOWEST_BIN))]! += times;
+    if (hu === AIR_HU) air += times;
+    else see(hu);
+  };
+  const see = (hu: number) => {
     if (hu < min) min = hu;
     if (hu > max) max = hu;
     if (distinct.size < DISTINCT_CAP) distinct.add(hu);
@@ -53,6 +58,8 @@ export function measure(scan: Scan): HuStatistics {
   } else {
     for (let i = 0; i < voxels.length; i++) count(voxels[i]!, 1);
   }
+  // What stands for voxels that are not finite would make a CT of an MR scan with such a background.
+  if (air > scan.nonFinite || air === voxels.length) see(AIR_HU);
   const percentile = (p: number) => {
     let left = (p / 100) * voxels.length;
     for (let b = 0; b < BINS; b++) {

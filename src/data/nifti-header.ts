@@ -152,7 +152,10 @@ function chooseAffine(
   notes: string[],
   bad: (got: string, need?: string) => HysparkError,
 ): Affine {
-  const size = perAxis((i) => fields.pixDims[i + 1]!);
+  // As nibabel reads them: a negative size says nothing of direction.
+  const size = perAxis((i) => Math.abs(fields.pixDims[i + 1]!));
+  if (perAxis((i) => fields.pixDims[i + 1]!).some((each) => each < 0))
+    notes.push('negative voxel sizes read as positive');
   const usable = (a: Affine) => a.every(Number.isFinite) && Math.abs(determinant(a)) > 1e-12;
   const sform = readSform(fields, view);
   const qform = qformAffine(fields, size);
@@ -166,7 +169,9 @@ function chooseAffine(
   let affine = fields.sform_code !== 0 ? sform : fields.qform_code !== 0 ? qform : centred(size);
   if (fields.sform_code === 0 && fields.qform_code === 0) notes.push('no orientation in the header: left is assumed');
   if (!allClose(voxelSize(affine), size, 1e-5, 1e-8) && usable(qform)) {
-    if (fields.sform_code !== 0) notes.push('sform and voxel sizes disagree: qform used');
+    // MONAI takes the qform even where it has no code.
+    const doubt = fields.qform_code === 0 ? ', which has no code: check the orientation' : '';
+    if (fields.sform_code !== 0) notes.push(`sform and voxel sizes disagree: qform used${doubt}`);
     affine = qform;
   }
   if (!usable(affine)) {

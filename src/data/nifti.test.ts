@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { encodeNifti, gzip } from '../formats/nifti-write.ts';
 import { directPool, fileOf } from '../testing/data.ts';
+import { measure, notCtReason } from './measure.ts';
 import { readNifti } from './nifti.ts';
 import { DEFAULT_PREPARE } from './prepare.ts';
 import { valueAt } from './scan.ts';
@@ -95,7 +96,7 @@ describe('bad NIfTI files, a sentence each', () => {
   test('a gzip stream cut short at many places', async () => {
     const zipped = await gzip(good);
     for (let length = 2; length < zipped.length; length += 37) {
-      await expect(read(zipped.slice(0, length))).rejects.toThrow(/damaged or ends early|cut short|no NIfTI header/);
+      await expect(read(zipped.slice(0, length))).rejects.toThrow(/damaged, ends early|cut short|no NIfTI header/);
     }
   });
 
@@ -140,9 +141,36 @@ describe('odd NIfTI files that can be read', () => {
     expect([valueAt(scan, 3), valueAt(scan, 4)]).toEqual([-1024, -1024]);
   });
 
+  test('a background that is not finite does not make a CT of MR or of a label map', async () => {
+    const reasonFor = async (value: (i: number) => number) => {
+      const voxels = Float32Array.from({ length: 512 }, (_, i) => (i % 4 === 0 ? Number.NaN : value(i)));
+      const scan = await read(encodeNifti({ shape: [8, 8, 8], affine, voxels, fastest: 'x' }));
+      return notCtReason(scan, measure(scan), -175);
+    };
+    expect(await reasonFor((i) => (i * 7) % 1200)).toMatch(/no air: not CT/);
+    expect(await reasonFor((i) => i % 3)).toMatch(/3 different whole values from 0 to 2: a label map/);
+    expect(await reasonFor((i) => ((i * 7) % 1200) - 1000)).toBeUndefined();
+    expect(await reasonFor((i) => (i % 3 === 0 ? -1024 : (i * 7) % 1200))).toBeUndefined();
+    expect(await reasonFor(() => Number.NaN)).toMatch(/no finite voxel/);
+  });
+
+  test('negative voxel sizes do not mirror a scan', async () => {
+    for (const form of [(_: DataView) => undefined, qformOnly]) {
+      const plain = await read(changed(form));
+      const negative = (view: DataView) => {
+        form(view);
+        setFloat(80, -2)(view);
+      };
+      const scan = await read(changed(negative));
+      expect(scan.grid.affine).toEqual(plain.grid.affine);
+      expect(scan.notes).toEqual([...plain.notes, 'negative voxel sizes read as positive']);
+    }
+  });
+
   test('a zero sform falls back on the qform', async () => {
     const scan = await read(changed(zeroSform));
-    expect(scan.notes).toContain('sform and voxel sizes disagree: qform used');
+    const note = 'sform and voxel sizes disagree: qform used, which has no code: check the orientation';
+    expect(scan.notes).toContain(note);
   });
 
   test('a pair whose image is too short', async () => {

@@ -17,6 +17,8 @@ export interface FoundFile {
   /** Bytes. */
   readonly size: number;
   readonly handle: FileHandle;
+  /** Why what lies at `path` is only named and not looked at: a sentence. */
+  readonly problem?: string;
 }
 
 /** A File in browsers; in Node a path, as a Blob of a file on disk cannot be sent to a thread. */
@@ -93,6 +95,14 @@ export async function auditSource(source: ScanSource, platform: Platform): Promi
   } catch (error) {
     return { usable: false, hash, reason: reasonOf(error) };
   }
+}
+
+/** `path`, with a number behind it where `taken` has it already; it is taken then. */
+export function distinctPath(path: string, taken: Set<string>): string {
+  let distinct = path;
+  for (let n = 2; taken.has(distinct); n++) distinct = `${path} (${n})`;
+  taken.add(distinct);
+  return distinct;
 }
 
 /** The content hash of a source: its name everywhere outside the tab. */

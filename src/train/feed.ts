@@ -60,8 +60,9 @@ export class Feed {
 
   private name(list: CollectionReport['setAside']): void {
     for (const { path, reason } of list) {
-      if (!this.named.has(path)) this.warn(`Set aside: ${path}: ${reason}`);
-      this.named.add(path);
+      const text = `Set aside: ${path}: ${reason}`;
+      if (!this.named.has(text)) this.warn(text);
+      this.named.add(text);
     }
   }
 }

@@ -65,6 +65,17 @@ describe('data pool', () => {
     expect(log.filter((line) => line === 'start').length).toBe(3);
   });
 
+  test('closing answers the calls that wait too, and starts nothing more', async () => {
+    const log: string[] = [];
+    const pool = new DataPool(() => fakeWorker(log, { now: 0, most: 0 }), 2);
+    const calls = ['a', 'b', 'c', 'd'].map((path) => pool.prepare({ ...source, path }, options));
+    await Promise.resolve(); // they have their workers
+    pool.close();
+    const closed = { usable: false, reason: 'Reading stopped: the data workers were closed.' };
+    expect(await Promise.all([...calls, pool.prepare(source, options)])).toEqual(new Array(5).fill(closed));
+    expect(log).toEqual(['start', 'start', 'close', 'close']);
+  });
+
   test('threads read scans, set bad ones aside, and end when the pool is closed', async () => {
     const pool = createDataPool(2);
     const good: ScanSource = { ...source, files: [fileOf('x.nii', phantomFile(1))] };

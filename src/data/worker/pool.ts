@@ -4,18 +4,21 @@ import type { PrepareOptions } from '../prepare.ts';
 import type { AuditResult, ScanSource } from '../source.ts';
 import type { DataService, DataWorker, PrepareResult } from './protocol.ts';
 
-/** A worker, and whom to tell when it dies in the middle of a call. */
+/** A worker, and whom to tell, in a sentence, when it ends in the middle of a call. */
 interface Slot {
   readonly worker: DataWorker;
   onDeath: (reason: string) => void;
   dead: boolean;
 }
 
+const CLOSED = 'Reading stopped: the data workers were closed.';
+
 export class DataPool {
   readonly #start: () => DataWorker;
   readonly #slots = new Set<Slot>();
   readonly #free: Slot[] = [];
-  readonly #waiting: ((slot: Slot) => void)[] = [];
+  readonly #waiting: ((slot: Slot | undefined) => void)[] = [];
+  #closed = false;
   readonly size: number;
 
   /** `start` makes a worker; `size` is the most that run at once. Workers start when they are first needed. */
@@ -31,31 +34,33 @@ export class DataPool {
     );
   }
 
-  async prepare(source: ScanSource, options: PrepareOptions): Promise<PrepareResult> {
+  /** `hash` is that which the source was found by: content that has changed since is refused. */
+  async prepare(source: ScanSource, options: PrepareOptions, hash?: string): Promise<PrepareResult> {
     return this.#run(
-      (service) => service.prepare(source, options),
+      (service) => service.prepare(source, options, hash),
       (reason) => ({ usable: false, reason }),
     );
   }
 
-  /** Stops the workers; calls in progress end with a reason. */
+  /** Stops the workers for good; calls in progress and those that wait end with a reason. */
   close(): void {
+    this.#closed = true;
     for (const slot of this.#slots) {
       slot.worker.close();
-      slot.onDeath('the data workers were closed');
+      slot.onDeath(CLOSED);
     }
     this.#slots.clear();
     this.#free.length = 0;
+    for (const next of this.#waiting.splice(0)) next(undefined);
   }
 
   /** `work` on a free worker; `failure` makes a result of the reason why a worker died meanwhile. */
   async #run<T>(work: (service: DataService) => Promise<T>, failure: (reason: string) => T): Promise<T> {
     const slot = await this.#take();
+    if (!slot) return failure(CLOSED);
     try {
       return await new Promise<T>((resolve, reject) => {
-        slot.onDeath = (reason) => {
-          resolve(failure(`Reading stopped: ${reason}. The scan may be too large for the memory.`));
-        };
+        slot.onDeath = (reason) => resolve(failure(reason));
         work(slot.worker.service).then(resolve, reject);
       });
     } finally {
@@ -64,7 +69,9 @@ export class DataPool {
     }
   }
 
-  async #take(): Promise<Slot> {
+  /** A free worker, once there is one; none when the pool is closed. */
+  async #take(): Promise<Slot | undefined> {
+    if (this.#closed) return undefined;
     const free = this.#free.pop();
     if (free) return free;
     if (this.#slots.size < this.size) return this.#startSlot();
@@ -89,7 +96,7 @@ export class DataPool {
       const place = this.#free.indexOf(slot);
       if (place >= 0) this.#free.splice(place, 1);
       slot.worker.close();
-      slot.onDeath(reason);
+      slot.onDeath(`Reading stopped: ${reason}. The scan may be too large for the memory.`);
     });
     return slot;
   }

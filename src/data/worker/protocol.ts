@@ -11,7 +11,8 @@ export type PrepareResult =
 /** Neither throws for what is in a scan's files: the reason comes back as a sentence. */
 export interface DataService {
   audit(source: ScanSource): Promise<AuditResult>;
-  prepare(source: ScanSource, options: PrepareOptions): Promise<PrepareResult>;
+  /** With `hash`, the content that was read must have it. */
+  prepare(source: ScanSource, options: PrepareOptions, hash?: string): Promise<PrepareResult>;
 }
 
 /** A running service. */
