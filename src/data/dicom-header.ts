@@ -3,6 +3,8 @@
  * itself is dcm2niix's; one bad file would make it drop the whole series, so each file is looked at first.
  */
 
+import type { Triple } from './affine.ts';
+
 /** What is known of one DICOM file. Strings are trimmed; absent elements are empty or 0. */
 export interface DicomInfo {
   readonly transferSyntax: string;
@@ -16,6 +18,10 @@ export interface DicomInfo {
   readonly samplesPerPixel: number;
   /** Gantry tilt in degrees, (0018,1120). */
   readonly tilt: number;
+  /** Centre of the first pixel in mm, LPS, (0020,0032). */
+  readonly position?: Triple;
+  /** Unit vectors along a row and along a column, (0020,0037). */
+  readonly orientation?: readonly [Triple, Triple];
   /** Where the pixels are; absent when there are none in the bytes given. */
   readonly pixels?: PixelData;
 }
@@ -30,10 +36,11 @@ export interface PixelData {
 const IMPLICIT_LITTLE = '1.2.840.10008.1.2';
 const EXPLICIT_LITTLE = '1.2.840.10008.1.2.1';
 const EXPLICIT_BIG = '1.2.840.10008.1.2.2';
+const RLE = '1.2.840.10008.1.2.5';
 const DEFLATED = '1.2.840.10008.1.2.1.99';
 /** What dcm2niix reads; the JPEG of process 2 and 4 only with 8 bits. */
 const READABLE = new Set(
-  [IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, '1.2.840.10008.1.2.5'].concat(
+  [IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, RLE].concat(
     [50, 51, 57, 70, 80, 81, 90, 91].map((n) => `1.2.840.10008.1.2.4.${n}`),
   ),
 );
@@ -93,8 +100,24 @@ export function parseDicom(bytes: Uint8Array): DicomInfo | undefined {
     bitsAllocated: number(0x00280100),
     samplesPerPixel: number(0x00280002) || 1,
     tilt: number(0x00181120),
+    position: numbers(text(0x00200032), 3) as Triple | undefined,
+    orientation: axes(text(0x00200037)),
     pixels,
   };
+}
+
+/** The `count` numbers of a text, separated by backslashes; undefined when there are others. */
+function numbers(text: string, count: number): readonly number[] | undefined {
+  const values = text.split('\\').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  return values.length === count && values.every(Number.isFinite) ? values : undefined;
+}
+
+function axes(text: string): readonly [Triple, Triple] | undefined {
+  const cosines = numbers(text, 6);
+  if (!cosines) return undefined;
+  const [row, column] = [cosines.slice(0, 3), cosines.slice(3)] as unknown as [Triple, Triple];
+  const isUnit = (axis: Triple) => Math.abs(Math.hypot(...axis) - 1) < 0.01;
+  return isUnit(row) && isUnit(column) ? [row, column] : undefined;
 }
 
 /** Why dcm2niix could not use the file, in a phrase; undefined when nothing speaks against it. `bytes`: the whole file. */
@@ -110,7 +133,7 @@ export function dicomDefect(bytes: Uint8Array): string | undefined {
   if (info.rows === 0 || info.columns === 0 || info.bitsAllocated === 0) return 'no image size in the header';
   if (info.samplesPerPixel !== 1) return 'a colour image';
   const { offset, length, littleEndian } = info.pixels;
-  if (length === undefined) return encapsulatedDefect(bytes, offset, info.frames);
+  if (length === undefined) return encapsulatedDefect(bytes, offset, info);
   const needed = (info.rows * info.columns * info.frames * info.bitsAllocated) / 8;
   if (length < needed) return 'fewer pixels than rows × columns';
   if (offset + needed > bytes.length) return 'cut short within the pixels';
@@ -132,6 +155,8 @@ const WANTED = new Map<number, 'text' | 'uint16'>([
   [0x00080060, 'text'],
   [0x00181120, 'text'],
   [0x0020000e, 'text'],
+  [0x00200032, 'text'],
+  [0x00200037, 'text'],
   [0x00280002, 'uint16'],
   [0x00280008, 'text'],
   [0x00280010, 'uint16'],
@@ -149,6 +174,7 @@ function readElements(cursor: Cursor, values: Map<number, string | number>, acce
       cursor.at = start;
       return undefined;
     }
+    const isUnknown = hasUnknownVr(cursor);
     const length = readLength(cursor);
     if (length === undefined) return undefined;
     if (tag === PIXEL_DATA) {
@@ -156,7 +182,7 @@ function readElements(cursor: Cursor, values: Map<number, string | number>, acce
       return { offset, length: length === UNDEFINED_LENGTH ? undefined : length, littleEndian: cursor.littleEndian };
     }
     if (length === UNDEFINED_LENGTH) {
-      if (!skipSequence(cursor, 0)) return undefined;
+      if (!skipUndefined(cursor, isUnknown, 0)) return undefined;
       continue;
     }
     if (cursor.at + length > bytes.length) return undefined;
@@ -192,6 +218,22 @@ function readLength(cursor: Cursor): number | undefined {
   return view.getUint32(cursor.at - 4, littleEndian);
 }
 
+function hasUnknownVr({ explicit, bytes, at }: Cursor): boolean {
+  return explicit && ascii(bytes, at, 2) === 'UN';
+}
+
+/** Passes over a value of undefined length: a sequence, which in an element of unknown kind is implicit VR little endian (PS3.5, 6.2.2). */
+function skipUndefined(cursor: Cursor, isUnknown: boolean, depth: number): boolean {
+  if (!isUnknown) return skipSequence(cursor, depth);
+  const { explicit, littleEndian } = cursor;
+  cursor.explicit = false;
+  cursor.littleEndian = true;
+  const isWhole = skipSequence(cursor, depth);
+  cursor.explicit = explicit;
+  cursor.littleEndian = littleEndian;
+  return isWhole;
+}
+
 /** Passes over the items of a sequence of undefined length; false when the bytes end or make no sense. */
 function skipSequence(cursor: Cursor, depth: number): boolean {
   const { bytes, view } = cursor;
@@ -216,16 +258,18 @@ function skipItem(cursor: Cursor, depth: number): boolean {
       cursor.at += 4;
       return true;
     }
+    const isUnknown = hasUnknownVr(cursor);
     const length = readLength(cursor);
     if (length === undefined) return false;
     if (length !== UNDEFINED_LENGTH) cursor.at += length;
-    else if (!skipSequence(cursor, depth)) return false;
+    else if (!skipUndefined(cursor, isUnknown, depth)) return false;
   }
   return false;
 }
 
 /** Walks the fragments of compressed pixels: an offset table, then one fragment a frame, then an end mark. */
-function encapsulatedDefect(bytes: Uint8Array, offset: number, frames: number): string | undefined {
+function encapsulatedDefect(bytes: Uint8Array, offset: number, info: DicomInfo): string | undefined {
+  const { frames, transferSyntax } = info;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let fragments = -1; // the first item is the offset table
   for (let at = offset; at + 8 <= bytes.length; ) {
@@ -235,10 +279,29 @@ function encapsulatedDefect(bytes: Uint8Array, offset: number, frames: number): 
       return fragments > frames ? `one image in ${fragments} fragments, which is not supported` : undefined;
     }
     if (tag !== ITEM) return 'damaged compressed pixels';
+    const length = view.getUint32(at + 4, true);
+    const isWhole = at + 8 + length <= bytes.length;
+    if (fragments >= 0 && isWhole && transferSyntax === RLE && !hasRleSegments(view, at + 8, length)) {
+      return 'damaged compressed pixels';
+    }
     fragments++;
-    at += 8 + view.getUint32(at + 4, true);
+    at += 8 + length;
   }
   return 'cut short within the pixels';
+}
+
+/** Whether a frame in RLE begins with 64 bytes that name 1 to 15 segments, one after the other, within it (PS3.5, G.5). */
+function hasRleSegments(view: DataView, start: number, length: number): boolean {
+  if (length < 64) return false;
+  const count = view.getUint32(start, true);
+  if (count < 1 || count > 15) return false;
+  let before = 63;
+  for (let i = 0; i < count; i++) {
+    const at = view.getUint32(start + 4 + 4 * i, true);
+    if (at <= before || at >= length) return false;
+    before = at;
+  }
+  return true;
 }
 
 /** Text of `length` bytes, without padding; what lies outside the bytes is empty. */

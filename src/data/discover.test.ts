@@ -35,7 +35,7 @@ function dicomFile(path: string, seriesUid: string): FoundFile {
 describe('discover', () => {
   test('NIfTI, pairs, lone halves, hidden files, archives, other formats', async () => {
     const names = ['a/x.nii', 'a/y.nii.gz', 'p.hdr', 'p.img', 'q.hdr.gz', 'q.img.gz', 'lone.hdr', 'alone.img'];
-    const other = ['a/._x.nii', '.DS_Store', 'notes.txt', 'z.zip', 's.nrrd', 'data.bin'];
+    const other = ['a/._x.nii', '.DS_Store', 'notes.txt', 'z.zip', 'slice.dcm.gz', 's.nrrd', 'data.bin'];
     const found = await find([...names, ...other].map(empty));
     expect(found.scans.map(({ kind, path, files }) => [kind, path, files.length])).toEqual([
       ['NIfTI', 'a/x.nii', 1],
@@ -43,7 +43,13 @@ describe('discover', () => {
       ['NIfTI pair', 'p.hdr', 2],
       ['NIfTI pair', 'q.hdr.gz', 2],
     ]);
-    expect(found.setAside.map(({ path }) => path)).toEqual(['alone.img', 'lone.hdr', 's.nrrd', 'z.zip']);
+    expect(found.setAside.map(({ path }) => path)).toEqual([
+      'alone.img',
+      'lone.hdr',
+      's.nrrd',
+      'slice.dcm.gz',
+      'z.zip',
+    ]);
     expect(found.ignored).toBe(4);
   });
 

@@ -31,6 +31,7 @@ const AT_ONCE = 16;
 const UNRELATED =
   /\.(jpe?g|png|gif|bmp|tiff?|svg|webp|txt|md|csv|tsv|html?|xml|ya?ml|pdf|docx?|xlsx?|py|[cm]?[jt]s|log|pth?|npy|npz|bvec|bval|mp4|avi|mov|mp3|wav)$/i;
 const ARCHIVE = /\.(zip|tar|tgz|tar\.gz|7z|rar|bz2|xz)$/i;
+const COMPRESSED_DICOM = /\.(dcm|ima)\.gz$/i;
 const OTHER_VOLUMES = /\.(nrrd|nhdr|mha|mhd|mgz|mgh|mnc)$/i;
 
 const UNREADABLE = 'It cannot be read: another program may hold it, or the rights to read it are missing.';
@@ -69,6 +70,8 @@ export async function discover(
     else if (/\.json$/i.test(name)) ignored++;
     else if (ARCHIVE.test(name) && !/\.nii\.gz$/i.test(name)) {
       setAside.push({ path: file.path, reason: 'An archive: unpack it first.' });
+    } else if (COMPRESSED_DICOM.test(name)) {
+      setAside.push({ path: file.path, reason: 'A compressed DICOM file: unpack it first.' });
     } else if (OTHER_VOLUMES.test(name)) {
       setAside.push({ path: file.path, reason: 'A volume in another format: convert it to NIfTI.' });
     } else if (/\.nii(\.gz)?$/i.test(name)) {
