@@ -65,6 +65,13 @@ export class HysparkError extends Error {
   }
 }
 
+/** An error that is not of the engine becomes one of code `bad-state`. */
+export function asError(cause: unknown, doing: string): HysparkError {
+  if (cause instanceof HysparkError) return cause;
+  const got = cause instanceof Error ? cause.message : String(cause);
+  return new HysparkError('bad-state', { doing, got, cause });
+}
+
 function sentence({ doing, got, need, advice }: ErrorParts): string {
   let text = doing;
   if (got !== undefined) text += `: got ${got}`;

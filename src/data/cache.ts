@@ -7,8 +7,10 @@ import { isFull, type Store } from '../store/store.ts';
 import { decodePlanes, decodeShape, encodeVolume, headBytes, type PreparedVolume, volumeBytes } from './prepare.ts';
 import type { VolumeReader } from './volume-reader.ts';
 
-const FOLDER = 'volumes';
-const INDEX = `${FOLDER}/index.json`;
+/** Of the store: holds nothing but what can be made again. */
+export const VOLUMES = 'volumes';
+
+const INDEX = `${VOLUMES}/index.json`;
 /** Uses after which the order of use is written down. */
 const INDEX_EVERY = 32;
 
@@ -37,8 +39,8 @@ export class VolumeCache {
   static async open(store: Store, limit: number): Promise<VolumeCache> {
     const cache = new VolumeCache(store, limit);
     const used = await readIndex(store);
-    await store.clean(FOLDER);
-    for (const { path, size } of await store.list(`${FOLDER}/`)) {
+    await store.clean(VOLUMES);
+    for (const { path, size } of await store.list(`${VOLUMES}/`)) {
       if (path === INDEX) continue;
       cache.#entries.set(path, { size, used: used[path] ?? 0 });
     }
@@ -64,7 +66,7 @@ export class VolumeCache {
 
   /** The volume of `key`, or undefined when it is not there or cannot be read. */
   async get(key: string): Promise<VolumeReader | undefined> {
-    const path = `${FOLDER}/${key}`;
+    const path = `${VOLUMES}/${key}`;
     const entry = this.#entries.get(path);
     if (!entry) return undefined;
     try {
@@ -90,7 +92,7 @@ export class VolumeCache {
 
   /** Keeps `volume` if it fits, dropping others. Whether it was kept. */
   async put(key: string, volume: PreparedVolume): Promise<boolean> {
-    const path = `${FOLDER}/${key}`;
+    const path = `${VOLUMES}/${key}`;
     return this.#exclusively(async () => {
       if (volumeBytes(volume) > this.#limit) return false;
       const bytes = encodeVolume(volume);
@@ -123,7 +125,7 @@ export class VolumeCache {
   async clear(): Promise<void> {
     await this.#exclusively(async () => {
       this.#entries.clear();
-      await this.#store.remove(FOLDER);
+      await this.#store.remove(VOLUMES);
     });
   }
 

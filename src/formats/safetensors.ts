@@ -56,10 +56,17 @@ export interface SafetensorsIndex {
 /**
  * Opens a file too large to hold, such as a dropped `File` or one of the origin's private file system: reads and
  * validates the header, then one tensor at a time.
- * @throws HysparkError as `readSafetensors`
+ * @throws HysparkError as `readSafetensors`, and `storage` where the file cannot be read any more
  */
 export async function openSafetensors(blob: Blob, file = 'safetensors file'): Promise<SafetensorsIndex> {
-  const range = async (start: number, end: number) => new Uint8Array(await blob.slice(start, end).arrayBuffer());
+  const range = async (start: number, end: number) => {
+    try {
+      return new Uint8Array(await blob.slice(start, end).arrayBuffer());
+    } catch (cause) {
+      const got = cause instanceof Error ? cause.message : String(cause);
+      throw new HysparkError('storage', { doing: `reading ${file}`, got, cause }); // removed, replaced, or its disk is gone
+    }
+  };
   const headerBytes = headerLength(await range(0, 8), blob.size, file);
   const { metadata, entries } = parseHeader(await range(8, 8 + headerBytes), blob.size, file);
   return {

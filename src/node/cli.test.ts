@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -70,6 +70,36 @@ describe('hyspark', { timeout: 120_000 }, () => {
     expect(missing.status).toBe(1);
     expect(missing.err).toMatch(/^hyspark: looking for scans: got ".*nowhere", which cannot be read\.$/m);
     expect((await hyspark('sample', '--out', folder, '--count', 'x')).status).toBe(1);
+  });
+
+  test('pretrain names an option that is none, a run that another process has, and a folder that is none', async () => {
+    const scans = join(dir, 'few');
+    await hyspark('sample', '--out', scans, '--count', '2');
+    const config = join(dir, 'config.json');
+    await writeFile(config, '{"lr":0.5}');
+    const unknown = await hyspark('pretrain', scans, '--out', join(dir, 'a'), '--config', config);
+    expect([unknown.status, unknown.err]).toEqual([1, expect.stringMatching(/Option "lr": got a name that is none/)]);
+
+    const held = join(dir, 'held');
+    await mkdir(held);
+    const began = (await readFile(`/proc/${process.pid}/stat`, 'utf8')).split(') ').at(-1)!.split(' ')[19];
+    await writeFile(join(held, 'lock'), `${process.pid} ${began}`);
+    const refused = await hyspark('pretrain', scans, '--out', held);
+    const who = new RegExp(
+      `got a run that process ${process.pid} is writing\\. Stop it there first, or delete .*held/lock`,
+    );
+    expect([refused.status, refused.err]).toEqual([1, expect.stringMatching(who)]);
+    // The number has gone to another process since.
+    await writeFile(join(held, 'lock'), `${process.pid} 1`);
+    const taken = await hyspark('pretrain', scans, '--out', held, '--steps', '0');
+    expect(taken.err).toMatch(/Option "steps"/);
+
+    const below = await hyspark('pretrain', scans, '--out', join(config, 'run'));
+    expect([below.status, below.err]).toEqual([
+      1,
+      expect.stringMatching(/^hyspark: taking "run": got .*config\.json/m),
+    ]);
+    expect(below.err).not.toMatch(/^\s+at /m);
   });
 
   const nibabel = hasNibabel();

@@ -26,10 +26,19 @@ program
   .addCommand(inspectCommand())
   .addCommand(sampleCommand());
 
+// Nobody reads any more (`hyspark … | head`): that is no reason to lose a run.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+  });
+}
+
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof HysparkError)) throw error;
+  // What the system refuses (a folder that may not be written, a full disk) is said by it; everything else is a defect.
+  const isRefusal = error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+  if (!(error instanceof HysparkError) && !isRefusal) throw error;
   console.error(`hyspark: ${error.message}`);
   process.exitCode = 1;
 }

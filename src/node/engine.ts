@@ -5,7 +5,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createLoaderService } from '../data/worker/loader-service.ts';
 import { FolderStore, isRunning } from '../store/folder.ts';
-import { Engine, type EngineHost } from '../worker/engine.ts';
+import { attempt } from '../store/store.ts';
+import { Engine, type EngineHost, type RunLock } from '../worker/engine.ts';
 import { createDataPool } from './data-pool.ts';
 import { nodePlatform } from './platform.ts';
 
@@ -29,7 +30,7 @@ function nodeHost(runs: string, cache: string): EngineHost {
       service: createLoaderService(nodePlatform, createDataPool(), new FolderStore(cache)),
       end: () => undefined, // `close` has stopped the threads
     }),
-    lock: async (run) => lockFolder(join(runs, run)),
+    lock: (run) => attempt('taking', run, async () => lockFolder(join(runs, run))),
   };
 }
 
@@ -39,13 +40,13 @@ export function cacheFolder(): string {
 
 const held = new Set<string>();
 
-/** Takes a run's folder for this process: a file with its number, which counts only while that process lives. */
-function lockFolder(folder: string): (() => void) | undefined {
+/** Takes a run's folder for this process: a file with its number and when it began, which counts only while that process lives. */
+function lockFolder(folder: string): RunLock {
   const file = join(folder, 'lock');
   mkdirSync(folder, { recursive: true });
-  for (let attempt = 0; attempt < 2; attempt++) {
+  for (let tries = 0; ; tries++) {
     try {
-      writeFileSync(file, String(process.pid), { flag: 'wx' });
+      writeFileSync(file, `${process.pid} ${beginningOf(process.pid) ?? ''}`, { flag: 'wx' });
       held.add(file);
       const release = () => {
         held.delete(file);
@@ -53,19 +54,40 @@ function lockFolder(folder: string): (() => void) | undefined {
         removeIfEmpty(folder);
       };
       process.once('exit', release);
-      return () => {
-        process.off('exit', release);
-        release();
+      return {
+        release() {
+          process.off('exit', release);
+          release();
+        },
       };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const pid = Number(readFileSync(file, 'utf8'));
-      // A number of our own that we do not hold was left by a dead process of the same number.
-      if (pid === process.pid ? held.has(file) : pid > 0 && isRunning(pid)) return undefined;
+      const [pid, began] = readFileSync(file, 'utf8').split(' ') as [string, string?];
+      const isHeld = Number(pid) === process.pid ? held.has(file) : isAlive(Number(pid), began);
+      if (isHeld || tries > 0) {
+        return { holder: `process ${pid}`, advice: `Stop it there first, or delete ${file} if that is no run` };
+      }
       rmSync(file, { force: true });
     }
   }
-  return undefined;
+}
+
+/** Whether the process that wrote a lock still runs: its number may have gone to another since. */
+function isAlive(pid: number, began: string | undefined): boolean {
+  if (!(pid > 0) || !isRunning(pid)) return false;
+  const now = beginningOf(pid);
+  return !began || now === undefined || began === now;
+}
+
+/** When a process began, in clock ticks since the machine did; undefined where the system does not say (only Linux does). */
+function beginningOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The 22nd field; the second, a name in parentheses, may hold spaces.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
 }
 
 /** A run that could not start leaves nothing behind. */

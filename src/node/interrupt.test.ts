@@ -1,7 +1,7 @@
 /** Ctrl-C on the command line, as a signal to the process. */
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -63,6 +63,33 @@ test('Ctrl-C stops after the step, saves and says how to go on; resume finishes'
   expect(JSON.stringify(lines)).toContain(`Continuing from step ${step}.`);
   expect(lines.at(-1)).toMatchObject({ type: 'result', phase: 'stopped', folder: run });
   expect(resumed.status).toBe(0);
+});
+
+test('Ctrl-C while preparing leaves no run', { timeout: 120_000 }, async () => {
+  const run = join(folder, 'early');
+  const args = ['pretrain', scans, '--out', run, '--config', small, '--steps', '400'];
+  const stopped = await hyspark(args, /Building pipelines/, 0);
+  expect(stopped.err).toContain('Stopped before its first step: there is nothing to keep.');
+  expect(stopped.status).toBe(130);
+  expect(existsSync(run)).toBe(false);
+});
+
+test('a run whose output nobody reads any more stops and saves', { timeout: 120_000 }, async () => {
+  const run = join(folder, 'unread');
+  const args = ['pretrain', scans, '--out', run, '--config', small, '--steps', '400', '--json', '--cache', cache];
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/node/cli.ts', ...args]);
+  let err = '';
+  child.stderr.on('data', (data: Buffer) => {
+    err += data;
+  });
+  child.stdout.on('data', (data: Buffer) => {
+    if (data.includes('"type":"progress"')) child.stdout.destroy();
+  });
+  const status = await new Promise((resolve) => child.on('exit', resolve));
+  expect([status, err]).toEqual([0, expect.not.stringContaining('EPIPE')]);
+  const told = JSON.parse(readFileSync(join(run, 'status.json'), 'utf8'));
+  expect(told.phase).toBe('stopped');
+  expect(existsSync(join(run, `checkpoints/${String(told.step).padStart(6, '0')}.safetensors`))).toBe(true);
 });
 
 test('a second Ctrl-C quits at once', { timeout: 120_000 }, async () => {

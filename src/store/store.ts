@@ -53,7 +53,9 @@ export interface Store {
 /** The names of a path. Error `bad-argument` for one that is empty, leads out of the store, or holds odd characters. */
 export function splitPath(path: string): string[] {
   const names = path.split('/');
-  const odd = names.some((name) => name === '' || name === '.' || name === '..' || !/^[\w .+=@()-]+$/.test(name));
+  const odd = names.some(
+    (name) => name === '' || name === '.' || name === '..' || !/^[\p{L}\p{M}\p{N} _.+=@()-]+$/u.test(name),
+  );
   if (odd) {
     throw new HysparkError('bad-argument', {
       doing: 'store',
@@ -75,7 +77,7 @@ export function storageError(doing: string, path: string, cause: unknown): Hyspa
   return new HysparkError('storage', {
     doing: `${doing} "${path}"`,
     got: full ? 'no space left' : missing ? 'no such file' : message,
-    advice: full ? 'Free some space, or give the cache a smaller limit' : undefined,
+    advice: full ? 'Free some space, for instance by deleting old runs or prepared scans' : undefined,
     cause,
   });
 }

@@ -74,6 +74,7 @@ export interface SmallRun {
   readonly resume?: boolean;
   readonly loader?: LoaderService;
   readonly weights?: Blob;
+  readonly partialWeights?: boolean;
   /** By default one device for all runs of a process. */
   readonly device?: RunHost['device'];
   readonly tuningCache?: Store;
@@ -89,11 +90,12 @@ export function anotherDevice(): Promise<Device> {
 
 /** Prepares and takes a whole run. Its events come back with its result. */
 export async function smallRun(setup: SmallRun): Promise<RunResult & { readonly events: readonly RunEvent[] }> {
-  const { store, options = SMALL_RUN, resume = false, loader = formulaLoader(), weights, onEvent } = setup;
+  const { store, options = SMALL_RUN, resume = false, loader = formulaLoader(), onEvent } = setup;
+  const { weights, partialWeights } = setup;
   shared ??= anotherDevice();
   const device = setup.device ?? (() => shared!);
   const events: RunEvent[] = [];
-  const request: RunRequest = { files: [], options, resume, cacheLimit: 0, weights };
+  const request: RunRequest = { files: [], options, resume, cacheLimit: 0, weights, partialWeights };
   const run: Run = new Run(
     {
       id: 'test',

@@ -77,5 +77,12 @@ describe('verdict', () => {
   test('is not given without a judgement', () => {
     expect(verdict([], lines).kind).toBe('unknown');
     expect(verdict(judged(1), undefined).sentence).toMatch(/Not judged yet/);
+    expect(verdict(judged(1), { patchMean: Number.NaN, smoothFill: Number.NaN }).kind).toBe('unknown');
+  });
+
+  test('of a loss that is not finite is bad, and such losses count for nothing afterwards', () => {
+    for (const loss of [Number.NaN, Number.POSITIVE_INFINITY])
+      expect(verdict(judged(0.5, loss), lines).sentence).toMatch(/^Not learning: the held-out loss is not finite/);
+    expect(verdict(judged(1, Number.NaN, 0.9, 0.6), lines)).toMatchObject({ trend: 'improving' });
   });
 });

@@ -135,7 +135,19 @@ export function verdict(evaluations: readonly Evaluation[], lines: Baselines | u
   if (!last || !lines) {
     return { kind: 'unknown', trend: 'unknown', sentence: 'Not judged yet: no loss on held-out scans.' };
   }
-  const lowest = (list: readonly Evaluation[]) => Math.min(...list.map(({ loss }) => loss));
+  if (!Number.isFinite(lines.patchMean) || !Number.isFinite(lines.smoothFill)) {
+    return {
+      kind: 'unknown',
+      trend: 'unknown',
+      sentence: 'Not judged: the held-out crops hold values that are no numbers.',
+    };
+  }
+  if (!Number.isFinite(last.loss)) {
+    const sentence = 'Not learning: the held-out loss is not finite, so these weights are of no use.';
+    return { kind: 'worse-than-mean', trend: 'unknown', sentence };
+  }
+  const lowest = (list: readonly Evaluation[]) =>
+    list.reduce((least, { loss }) => (loss < least ? loss : least), Number.POSITIVE_INFINITY);
   const cut = evaluations.length - Math.max(1, Math.floor(evaluations.length / 4));
   const trend =
     evaluations.length < 4

@@ -60,21 +60,26 @@ function storedTensors(declare: Declarations): Map<string, Tensor> {
 export interface Checkpoint {
   readonly run: RunState;
   /**
-   * Puts it into a model of the same configuration, one tensor at a time. Every name and shape is checked before the first is
-   * written. @throws HysparkError `mismatch` naming what differs
+   * Puts it into a model of the same configuration, one tensor at a time; with `partial`, what fits of it. Every name and shape is checked before
+   * the first is written. Returns how many of the model's tensors were taken and how many were left, moments not counted.
+   * @throws HysparkError `mismatch` naming what differs
    */
-  load(declare: Declarations): Promise<void>;
+  load(declare: Declarations, partial?: boolean): Promise<{ readonly taken: number; readonly left: number }>;
 }
 
 /** Opens a checkpoint. @throws HysparkError `bad-file` where it is truncated, damaged or no checkpoint of this engine */
 export async function openCheckpoint(blob: Blob, file = 'checkpoint'): Promise<Checkpoint> {
   const index = await openSafetensors(blob, file);
   const run = readRun(index.metadata, file);
-  return { run, load: (declare) => load(declare, index, file) };
+  return { run, load: (declare, partial = false) => load(declare, index, partial, file) };
 }
 
 function readRun({ format, run }: Record<string, string>, file: string): RunState {
   const refuse = (got: string) => new HysparkError('bad-file', { doing: `Reading ${file}`, got, need: FORMAT });
+  if (format !== FORMAT && format?.startsWith(FORMAT.replace(/\d+$/, ''))) {
+    const advice = 'It was written by another version of this engine: use that';
+    throw new HysparkError('unsupported', { doing: `Reading ${file}`, got: format.slice(0, 80), need: FORMAT, advice });
+  }
   if (format !== FORMAT)
     throw refuse(format === undefined ? 'a safetensors file of another kind' : format.slice(0, 80));
   let state: RunState;
@@ -88,31 +93,35 @@ function readRun({ format, run }: Record<string, string>, file: string): RunStat
       throw refuse(`a run whose ${field} is ${JSON.stringify(state?.[field])}`);
   }
   const { lossScale } = state;
-  if (lossScale !== undefined && !(lossScale.length === 2 && lossScale[0] >= 1 && lossScale[1] >= 0)) {
+  if (lossScale !== undefined && !(lossScale?.length === 2 && lossScale[0] >= 1 && lossScale[1] >= 0)) {
     throw refuse(`a run whose lossScale is ${JSON.stringify(lossScale)}`);
   }
   return state;
 }
 
-async function load(declare: Declarations, index: SafetensorsIndex, file: string): Promise<void> {
+async function load(declare: Declarations, index: SafetensorsIndex, partial: boolean, file: string) {
   const stored = storedTensors(declare);
+  const fitting = new Map<string, Tensor>();
   const faults: string[] = [];
-  for (const [name, { shape }] of stored) {
+  for (const [name, tensor] of stored) {
+    const { shape } = tensor;
     const spec = index.specs.get(name);
     if (!spec) faults.push(`${name} is missing`);
     else if (spec.dtype !== 'F32' || shapeText(spec.shape) !== shapeText(shape)) {
       faults.push(`${name} is ${spec.dtype} ${shapeText(spec.shape)} instead of F32 ${shapeText(shape)}`);
-    }
+    } else fitting.set(name, tensor);
   }
   for (const name of index.specs.keys()) if (!stored.has(name)) faults.push(`${name} is unknown`);
-  if (faults.length > 0) {
+  if (fitting.size === 0 || (faults.length > 0 && !partial)) {
     throw new HysparkError('mismatch', {
       doing: `Loading ${file}`,
       got: `${faults.length} tensors that do not fit: ${faults.slice(0, 5).join('; ')}${faults.length > 5 ? '; …' : ''}`,
       advice: "Build the model with the checkpoint's own configuration",
     });
   }
-  for (const [name, tensor] of stored) {
+  for (const [name, tensor] of fitting) {
     declare.variables.write(tensor, (await index.tensor(name)).data as Float32Array);
   }
+  const count = (names: Iterable<string>) => [...names].filter((name) => !name.includes('#')).length;
+  return { taken: count(fitting.keys()), left: count(stored.keys()) - count(fitting.keys()) };
 }

@@ -14,12 +14,38 @@ const RECIPES: Record<PresetName, { readonly learningRate: number; readonly warm
 
 const DEFAULT_STEPS = 300;
 
+/** Of every option; `epochs` beside them becomes `steps`. */
+const NAMES: readonly (keyof RunConfig)[] = [
+  'preset',
+  'model',
+  'batch',
+  'accumulate',
+  'steps',
+  'learningRate',
+  'warmup',
+  'weightDecay',
+  'clip',
+  'seed',
+  'cropsPerScan',
+  'flips',
+  'heldOut',
+  'evaluationCrops',
+  'evaluateEvery',
+  'previewEvery',
+  'checkpointEvery',
+  'keep',
+  'recompute',
+  'precision',
+];
+
 /**
  * @param trainingScans how many scans are trained on, which `epochs` needs; a configuration with `epochs` that is only
  *   planned may leave it out.
  * @throws HysparkError `bad-argument` naming the option, what came and what is needed
  */
 export function resolveConfig(options: RunOptions, trainingScans = 1): RunConfig {
+  needKnown(options, [...NAMES, 'epochs'], '');
+  if (options.model) needKnown(options.model, Object.keys(PRESETS.tiny), 'model.');
   const preset = options.preset ?? 'tiny';
   oneOf('preset', preset, Object.keys(PRESETS) as PresetName[]);
   const model = checkConfig({ ...PRESETS[preset], ...options.model });
@@ -70,6 +96,12 @@ export function scheduleOf({ steps, learningRate, warmup, weightDecay }: RunConf
     weightDecay: weightDecay[0],
     finalWeightDecay: weightDecay[1],
   };
+}
+
+/** A name that is written wrongly would otherwise leave the default in place unnoticed. */
+function needKnown(options: object, names: readonly string[], prefix: string): void {
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
+  if (unknown !== undefined) fail(prefix + unknown, 'a name that is none', `one of ${names.join(', ')}`);
 }
 
 function whole(name: string, value: number, least: number): number {

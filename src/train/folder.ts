@@ -8,6 +8,7 @@ import type { Bytes } from '../formats/bytes.ts';
 import { fileHeader, image, scalars, sessionStart, wholeRecordBytes } from '../formats/tensorboard.ts';
 import { isFull, type Store } from '../store/store.ts';
 import type { Tuning } from '../tape/op.ts';
+import { resolveConfig } from './config.ts';
 import type { CollectionReport, LogLine, MetricsRow, PlanReport, RunConfig, RunPhase } from './types.ts';
 
 /** The engine's version, as in package.json. */
@@ -27,6 +28,8 @@ export interface RunHead {
   readonly adapter: string;
   /** Kernels that were chosen by measuring there: the run's bits depend on them. */
   readonly tuning?: Tuning;
+  /** It began from weights of a file: without a checkpoint it cannot begin again from its seed. */
+  readonly fromWeights?: boolean;
 }
 
 /** `status.json`: where the run is. */
@@ -59,6 +62,8 @@ export class RunFolder {
   /** A file that an append may have left with half a line: it is written whole next time. */
   private readonly torn = new Set<string>();
   private readonly said = new Set<string>();
+  /** Checkpoints that could not be read; they are as good as not there, and go once there is a new one. */
+  private readonly unreadable = new Set<string>();
 
   private constructor(
     readonly store: Store,
@@ -92,12 +97,20 @@ export class RunFolder {
     return folder;
   }
 
+  /** Removes what the folder holds of a run that could not begin. */
+  async discard(): Promise<void> {
+    const { store } = this;
+    const files = [CONFIG, STATUS, METRICS, this.events, ...(await this.checkpoints()).map(({ path }) => path)];
+    for (const path of files) await store.remove(path).catch(() => undefined); // what is wrong has been said
+  }
+
   /** What was logged after `step` is forgotten: the run goes on from there. */
   async continueFrom(step: number): Promise<void> {
     const rows = this.rows.filter((row) => row.kind === 'baselines' || row.step <= step);
     this.rows.splice(0, this.rows.length, ...rows);
     this.lines = [];
     this.torn.add(METRICS).add(this.events);
+    this.records = (await this.store.size(this.events)) === undefined ? [fileHeader(this.head.created / 1000)] : [];
     this.records.push(sessionStart({ wallTime: Date.now() / 1000, step }));
     await this.flush();
   }
@@ -130,7 +143,8 @@ export class RunFolder {
       await this.put(METRICS, 'The metrics', async () => {
         const whole = this.torn.has(METRICS);
         const text = (whole ? this.rows : this.lines).map((row) => `${JSON.stringify(row)}\n`).join('');
-        if (text) await (whole ? this.store.write(METRICS, utf8(text)) : this.store.append(METRICS, utf8(text)));
+        if (!text) await this.store.remove(METRICS);
+        else await (whole ? this.store.write(METRICS, utf8(text)) : this.store.append(METRICS, utf8(text)));
         this.lines = [];
       });
     }
@@ -165,14 +179,25 @@ export class RunFolder {
     return (await this.save(path, 'A picture', png)) ? path : undefined;
   }
 
-  /** Newest first. */
+  /** The newest picture of steps up to `step`. */
+  async pictureUpTo(step: number): Promise<string | undefined> {
+    const files = await this.store.list('previews/').catch(() => []);
+    return files.findLast(({ path }) => path <= `previews/${numbered(step)}.png`)?.path;
+  }
+
+  /** Those that can be read, as far as is known; newest first. Error `storage`. */
   async checkpoints(): Promise<StoredCheckpoint[]> {
-    return checkpointsOf(await this.store.list('checkpoints/'));
+    return checkpointsOf(await this.store.list('checkpoints/')).filter(({ path }) => !this.unreadable.has(path));
   }
 
   /** Of the stored ones, the one with the lowest held-out loss. */
   async best(): Promise<StoredCheckpoint | undefined> {
-    return bestOf(await this.checkpoints(), this.rows);
+    return bestOf(await this.checkpoints().catch(() => []), this.rows);
+  }
+
+  /** This checkpoint cannot be read: others count. */
+  passOver(path: string): void {
+    this.unreadable.add(path);
   }
 
   /**
@@ -188,20 +213,39 @@ export class RunFolder {
         break;
       } catch (error) {
         if (!(error instanceof HysparkError) || error.code !== 'storage') throw error;
-        // The newest stays whatever happens: it is what a resumed run would start from.
-        const spare = isFull(error) ? (await this.checkpoints()).slice(1).at(-1) : undefined;
+        const spare = isFull(error) ? await this.spareCheckpoint() : undefined;
         if (!spare) {
           this.log('warning', `The checkpoint of step ${step} could not be kept. ${error.message} The run goes on.`);
           return undefined;
         }
         this.log('warning', `No space left: the checkpoint of step ${spare.step} was removed to keep that of ${step}.`);
-        await this.store.remove(spare.path);
       }
     }
-    const stored = await this.checkpoints();
-    const best = bestOf(stored, this.rows);
-    for (const old of stored.slice(keep)) if (old.step !== best?.step) await this.store.remove(old.path);
+    this.unreadable.delete(path);
+    await this.put('checkpoints/', 'Old checkpoints', async () => {
+      const stored = await this.checkpoints();
+      const best = bestOf(stored, this.rows);
+      for (const old of stored.slice(keep)) if (old.step !== best?.step) await this.store.remove(old.path);
+      for (const bad of this.unreadable) await this.store.remove(bad);
+      this.unreadable.clear();
+    });
     return path;
+  }
+
+  /**
+   * Removes a checkpoint to make room: the oldest, the best only where no other is left, the newest never, for it is what a resumed run
+   * would start from. Undefined when none could be spared.
+   */
+  private async spareCheckpoint(): Promise<StoredCheckpoint | undefined> {
+    try {
+      const older = (await this.checkpoints()).slice(1);
+      const best = bestOf(older, this.rows);
+      const spare = older.findLast(({ step }) => step !== best?.step) ?? best;
+      if (spare) await this.store.remove(spare.path);
+      return spare;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Runs `work`; a failure of the store is said once, and tried again with the next call. */
@@ -214,7 +258,9 @@ export class RunFolder {
     } catch (error) {
       if (!(error instanceof HysparkError) || error.code !== 'storage') throw error;
       this.torn.add(path);
-      if (!this.said.has(path)) this.log('warning', `${what} could not be written. ${error.message} The run goes on.`);
+      const failed = path === 'checkpoints/' ? 'removed' : 'written';
+      if (!this.said.has(path))
+        this.log('warning', `${what} could not be ${failed}. ${error.message} The run goes on.`);
       this.said.add(path);
       return false;
     }
@@ -233,7 +279,7 @@ export function checkpointsOf(files: readonly { readonly path: string }[]): Stor
 export function bestOf(stored: readonly StoredCheckpoint[], rows: readonly MetricsRow[]): StoredCheckpoint | undefined {
   const losses = new Map(rows.flatMap((row) => (row.kind === 'evaluation' ? [[row.step, row.loss] as const] : [])));
   return stored
-    .filter(({ step }) => losses.has(step))
+    .filter(({ step }) => Number.isFinite(losses.get(step)))
     .reduce<StoredCheckpoint | undefined>(
       (a, b) => (a && losses.get(a.step)! <= losses.get(b.step)! ? a : b),
       undefined,
@@ -243,12 +289,15 @@ export function bestOf(stored: readonly StoredCheckpoint[], rows: readonly Metri
 export async function readHead(store: Store): Promise<RunHead> {
   try {
     const head = JSON.parse(await (await store.open(CONFIG)).text()) as RunHead;
-    if (head.format !== 1 || !head.config?.model) throw new Error('not a run of this engine');
-    return head;
+    const lists = [head?.collection?.training, head?.collection?.heldOut];
+    if (head?.format !== 1 || !head.config?.model || !lists.every(Array.isArray)) {
+      throw new Error('not a run of this engine');
+    }
+    return { ...head, config: resolveConfig(head.config) };
   } catch (cause) {
     throw new HysparkError('bad-file', {
       doing: `Opening a run's ${CONFIG}`,
-      got: cause instanceof HysparkError ? (cause.parts.got ?? cause.message) : (cause as Error).message,
+      got: (cause as Error).message,
       need: 'a folder that a run was written to',
       cause,
     });
@@ -270,7 +319,8 @@ export async function readMetrics(store: Store): Promise<MetricsRow[]> {
   if ((await store.size(METRICS)) === undefined) return rows;
   for (const line of (await (await store.open(METRICS)).text()).split('\n')) {
     try {
-      if (line) rows.push(JSON.parse(line) as MetricsRow);
+      // JSON has no other way of writing a number that is not finite than null.
+      if (line) rows.push(JSON.parse(line, (_, value: unknown) => value ?? Number.NaN) as MetricsRow);
     } catch {
       break;
     }

@@ -10,14 +10,20 @@ type StepRow = Extract<MetricsRow, { kind: 'step' }>;
 /** Pictures shown: the first, the last, and some between. */
 const MOST_PICTURES = 4;
 
-export async function reportHtml(folder: RunFolder, result: RunResult, adapter: string): Promise<string> {
+/** Writes `report.html`. Its path, or undefined when it could not be kept. */
+export async function writeReport(folder: RunFolder, result: RunResult, adapter: string): Promise<string | undefined> {
+  const html = await reportHtml(folder, result, adapter);
+  return (await folder.save('report.html', 'The report', new TextEncoder().encode(html))) ? 'report.html' : undefined;
+}
+
+async function reportHtml(folder: RunFolder, result: RunResult, adapter: string): Promise<string> {
   const { head, rows } = folder;
   const steps = rows.filter((row) => row.kind === 'step');
   const judged = evaluationsOf(rows);
   const { config, plan, collection } = head;
   const { model, ...recipe } = config;
   const losses: Line[] = [
-    { name: 'each step', colour: '#a5c3ee', width: 1, points: thinned(steps) },
+    { name: 'each step', colour: '#a5c3ee', width: 1, points: thinned(steps, ({ loss }) => loss) },
     { name: 'training, mean', colour: '#3b78c9', width: 2, points: runningMean(steps) },
     { name: 'held out', colour: '#d9480f', width: 2.5, points: judged.map(({ step, loss }) => [step, loss]) },
   ];
@@ -28,7 +34,7 @@ export async function reportHtml(folder: RunFolder, result: RunResult, adapter: 
       ]
     : [];
   const rates: Line[] = [
-    { name: 'learning rate', colour: '#2b8a3e', width: 2, points: steps.map((row) => [row.step, row.learningRate]) },
+    { name: 'learning rate', colour: '#2b8a3e', width: 2, points: thinned(steps, ({ learningRate }) => learningRate) },
   ];
   const speed = steps.at(-1);
   const facts: [string, string][] = [
@@ -118,9 +124,8 @@ const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [960, 320, 64, 30, 28, 20];
 function chart(lines: readonly Line[], levels: readonly Level[]): string {
   const points = lines.flatMap((line) => line.points).filter(([, y]) => Number.isFinite(y));
   if (points.length === 0) return '<p>Nothing to draw yet.</p>';
-  const xs = points.map(([x]) => x);
   const ys = [...points.map(([, y]) => y), ...levels.map(({ value }) => value)].sort((a, b) => a - b);
-  const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
+  const [x0, x1] = [points.reduce((a, [x]) => Math.min(a, x), Infinity), points.reduce((a, [x]) => Math.max(a, x), 0)];
   // The first steps may be far above the rest: the top 2 % of the values may leave the picture.
   const top = Math.max(ys[Math.floor(0.98 * (ys.length - 1))]!, ...levels.map(({ value }) => value));
   const [low, high] = padded(ys[0]!, top);
@@ -158,10 +163,10 @@ function padded(low: number, high: number): [number, number] {
 }
 
 /** Means of neighbouring steps, at most about 400 points. */
-function thinned(rows: readonly StepRow[]): [number, number][] {
+function thinned(rows: readonly StepRow[], value: (row: StepRow) => number): [number, number][] {
   const size = Math.max(1, Math.ceil(rows.length / 400));
   const points: [number, number][] = [];
-  for (let i = 0; i < rows.length; i += size) points.push([rows[i]!.step, meanLoss(rows.slice(i, i + size))]);
+  for (let i = 0; i < rows.length; i += size) points.push([rows[i]!.step, mean(rows.slice(i, i + size), value)]);
   return points;
 }
 
@@ -171,11 +176,11 @@ function runningMean(rows: readonly StepRow[]): [number, number][] {
   return rows
     .map((row, i) => [row.step, i] as const)
     .filter(([, i]) => i >= 4 && i % every === 0)
-    .map(([step, i]) => [step, meanLoss(rows.slice(Math.max(0, i + 1 - Math.max(5, i / 10)), i + 1))]);
+    .map(([step, i]) => [step, mean(rows.slice(Math.max(0, i + 1 - Math.max(5, i / 10)), i + 1), ({ loss }) => loss)]);
 }
 
-function meanLoss(rows: readonly StepRow[]): number {
-  return rows.reduce((sum, { loss }) => sum + loss, 0) / rows.length;
+function mean(rows: readonly StepRow[], value: (row: StepRow) => number): number {
+  return rows.reduce((sum, row) => sum + value(row), 0) / rows.length;
 }
 
 function escapeHtml(text: string): string {

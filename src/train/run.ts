@@ -6,24 +6,26 @@
 import type { Batch } from '../data/loader.ts';
 import type { FoundFile } from '../data/source.ts';
 import type { LoaderService } from '../data/worker/loader-service.ts';
-import { HysparkError } from '../errors.ts';
+import { asError, type ErrorCode, HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Store } from '../store/store.ts';
 import type { Tuning } from '../tape/op.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { resolveConfig, scheduleOf } from './config.ts';
 import { Feed, needSameScans } from './feed.ts';
-import { type Log, RunFolder, readHead, VERSION } from './folder.ts';
+import { RunFolder, readHead, VERSION } from './folder.ts';
 import { Judge, previewPng } from './judge.ts';
+import { Listener } from './listener.ts';
 import { LostDevices } from './lost-devices.ts';
 import { planRun } from './network.ts';
 import { Overflows } from './overflows.ts';
 import { Pace } from './pace.ts';
-import { reportHtml } from './report.ts';
+import { writeReport } from './report.ts';
 import { scheduleAt } from './schedule.ts';
+import { Steps } from './steps.ts';
 import { type StepLosses, Trainer } from './trainer.ts';
 import { chooseKernels } from './tuning.ts';
-import type { Preview, Progress, RunConfig, RunEvent, RunOptions, RunPhase, RunResult } from './types.ts';
+import type { CollectionReport, Preview, RunConfig, RunEvent, RunOptions, RunPhase, RunResult } from './types.ts';
 import { loadNewest, loadWeights } from './weights.ts';
 
 /** What a run is given by whoever started it. */
@@ -50,36 +52,36 @@ export interface RunRequest {
   readonly partialWeights?: boolean;
 }
 
-/** A step whose losses are not known yet. */
-interface Submitted {
-  readonly step: number;
-  readonly losses: Promise<StepLosses>;
-  readonly crops: Batch['crops'];
-}
-
 /** Steps whose losses are read late. */
 const LATE = 3;
 /** Milliseconds between writings of metrics. */
 const FLUSH_MS = 2000;
+/** Errors after which the weights are not fit to be kept, whatever their step. */
+const SPOILING: readonly ErrorCode[] = ['not-finite', 'device-lost', 'gpu-validation', 'gpu-out-of-memory'];
 
 export class Run {
   phase: RunPhase = 'idle';
-  /** Steps whose losses are known. */
-  private step = 0;
+  device!: Device;
   private config!: RunConfig;
   private tuning: Tuning | undefined;
   private folder!: RunFolder;
-  private trainer!: Trainer;
+  private trainer: Trainer | undefined;
   private judge!: Judge;
   private saved: { readonly step: number; readonly path: string } | undefined;
-  private last: Progress | undefined;
+  private loss: number | undefined;
   private picture: string | undefined;
   private stopping = false;
   private pausing = false;
   private wake: () => void = () => undefined;
+  private tellStopped!: () => void;
+  private readonly stopped = new Promise<void>((resolve) => {
+    this.tellStopped = resolve;
+  });
+  private readonly listener: Listener;
+  private readonly steps = new Steps();
   private readonly pace = new Pace();
   private readonly lostDevices = new LostDevices();
-  private readonly overflows = new Overflows((text) => this.log('warning', text));
+  private readonly overflows = new Overflows((text) => this.listener.log('warning', text));
   private readonly feed: Feed;
   private flushed = 0;
 
@@ -87,56 +89,34 @@ export class Run {
     private readonly host: RunHost,
     private readonly request: RunRequest,
   ) {
-    this.feed = new Feed(host.loader, (text) => this.log('warning', text));
+    this.listener = new Listener(host.onEvent);
+    this.feed = new Feed(host.loader, (text) => this.listener.log('warning', text));
   }
 
-  /** Finds the scans, builds the plans, loads the checkpoint. Rejects with what is wrong. */
+  /**
+   * Finds the scans, builds the plans, loads the checkpoint. Rejects with what is wrong, `aborted` when it was stopped meanwhile; the folder
+   * is then as it was.
+   */
   async prepare(): Promise<void> {
     const { host, request } = this;
     this.enter('preparing', 'Finding scans');
     const head = request.resume ? await readHead(host.store) : undefined;
     const asked = head?.config ?? resolveConfig(request.options);
-    const collection = await this.feed.open(request.files, asked, request.cacheLimit);
+    const collection = await this.unlessStopped(this.feed.open(request.files, asked, request.cacheLimit));
+    if (head) needSameScans(head.collection, collection);
     this.config = head?.config ?? resolveConfig(request.options, collection.training.length);
-    host.onEvent({ type: 'collection', collection });
+    this.listener.tell({ type: 'collection', collection });
     this.tuning = head ? head.tuning : await this.chooseKernels();
-    this.enter('preparing', 'Building pipelines');
-    const device = await host.device();
-    const plan = planRun(this.config, { ...device.report, tuning: this.tuning });
-    host.onEvent({ type: 'plan', plan, config: this.config });
-    this.trainer = await Trainer.create(device, this.config, this.tuning);
-    try {
-      const { training, heldOut } = collection;
-      if (head) {
-        needSameScans(head.collection, collection);
-        this.folder = await RunFolder.open(host.store, this.log);
-        await this.restore();
-      } else {
-        if (request.weights) {
-          const found = await loadWeights(this.trainer, request.weights, request.partialWeights ?? false);
-          this.log('info', found);
-        }
-        const adapter = device.report.name;
-        const { config, tuning } = this;
-        const fresh = { format: 1, engine: VERSION, created: Date.now(), config, plan, adapter, tuning } as const;
-        this.folder = await RunFolder.create(host.store, { ...fresh, collection: { training, heldOut } }, this.log);
-        if (request.weights) await this.checkpoint();
+    for (;;) {
+      try {
+        await this.build(collection);
+        break;
+      } catch (error) {
+        this.trainer?.destroy();
+        if (!head) await this.folder?.discard();
+        if (this.stopping || !this.device || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
+        this.listener.log('warning', 'The GPU was lost while the run was being prepared: once more on a new device.');
       }
-      this.enter('preparing', 'Preparing held-out crops');
-      this.judge = await Judge.open(this.host.loader, collection, this.trainer);
-      const lines = await this.judge.judgeBaselines(this.folder.rows);
-      if (lines) {
-        if (!this.folder.rows.some(({ kind }) => kind === 'baselines'))
-          this.folder.add({ kind: 'baselines', ...lines });
-        host.onEvent({ type: 'baselines', baselines: lines });
-      }
-      const first = await this.judge.picture(this.trainer, this.judge.shown, this.step);
-      if (first) host.onEvent({ type: 'preview', preview: first }); // of the weights that the run begins with; not kept
-      if (heldOut.length === 0)
-        this.log('warning', 'A single scan: nothing can be held out, so the run is judged on it.');
-    } catch (error) {
-      this.trainer.destroy();
-      throw error;
     }
   }
 
@@ -149,7 +129,7 @@ export class Run {
         break;
       } catch (error) {
         try {
-          if (!(await this.lostDevices.isAnotherWorthIt(this.device)) || this.stopping) throw error;
+          if (this.stopping || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
           await this.rebuild();
         } catch (final) {
           failure = final;
@@ -169,13 +149,15 @@ export class Run {
     this.wake();
   }
 
+  /** Ends a run under way after the steps in flight, with a checkpoint; one that is being prepared at once, with nothing kept. */
   stop(): void {
     this.stopping = true;
     this.wake();
+    this.tellStopped();
   }
 
   async preview(index: number): Promise<Preview> {
-    const preview = await this.judge.picture(this.trainer, index, this.step);
+    const preview = await this.judge.picture(this.trainer!, index, this.steps.known);
     if (preview) return preview;
     throw new HysparkError('bad-argument', {
       doing: 'Making a picture',
@@ -184,52 +166,106 @@ export class Run {
     });
   }
 
-  get device(): Device {
-    return this.trainer.device;
+  /** The device's side: plans, memory, weights; then the folder, and what the run is judged by. */
+  private async build(collection: CollectionReport): Promise<void> {
+    const { host, request, config, tuning } = this;
+    this.enter('preparing', 'Building pipelines');
+    this.steps.forget();
+    this.device = await host.device();
+    const plan = planRun(config, { ...this.device.report, tuning });
+    this.listener.tell({ type: 'plan', plan, config });
+    const trainer = await this.createTrainer();
+    if (request.resume) {
+      this.folder = await RunFolder.open(host.store, this.listener.log);
+      await this.restore();
+    } else {
+      if (request.weights)
+        this.listener.log('info', await loadWeights(trainer, request.weights, request.partialWeights ?? false));
+      this.steps.begin(0);
+      const { training, heldOut } = collection;
+      this.folder = await RunFolder.create(
+        host.store,
+        {
+          format: 1,
+          engine: VERSION,
+          created: Date.now(),
+          config,
+          plan,
+          adapter: this.device.report.name,
+          tuning,
+          collection: { training, heldOut },
+          fromWeights: request.weights ? true : undefined,
+        },
+        this.listener.log,
+      );
+      if (request.weights) await this.checkpoint();
+    }
+    this.enter('preparing', 'Preparing held-out crops');
+    this.judge = await this.unlessStopped(Judge.open(host.loader, collection, trainer));
+    const lines = await this.unlessStopped(this.judge.judgeBaselines(this.folder.rows));
+    if (lines) {
+      if (!this.folder.rows.some(({ kind }) => kind === 'baselines')) this.folder.add({ kind: 'baselines', ...lines });
+      this.listener.tell({ type: 'baselines', baselines: lines });
+    }
+    // Of the weights that the run begins with; not kept.
+    const first = await this.unlessStopped(this.judge.picture(trainer, this.judge.shown, this.steps.known));
+    if (first) this.listener.tell({ type: 'preview', preview: first });
+    if (collection.heldOut.length === 0)
+      this.listener.log('warning', 'A single scan: nothing can be held out, so the run is judged on it.');
+    this.listener.check();
   }
 
-  /** Frees the GPU's memory at once. */
-  dispose(): void {
-    this.stop();
-    this.trainer?.destroy();
+  private async createTrainer(): Promise<Trainer> {
+    const creating = Trainer.create(this.device, this.config, this.tuning);
+    try {
+      this.trainer = await this.unlessStopped(creating);
+      return this.trainer;
+    } catch (error) {
+      creating.then((trainer) => trainer.destroy()).catch(() => undefined); // where it was stopped meanwhile
+      throw error;
+    }
+  }
+
+  /** Error `aborted` when the run is stopped before `work` is done, which is then left to itself. */
+  private async unlessStopped<T>(work: Promise<T>): Promise<T> {
+    const stopped = this.stopped.then((): never => {
+      throw new HysparkError('aborted', { doing: 'Starting a run', got: 'a stop before its first step' });
+    });
+    return Promise.race([stopped, work]);
   }
 
   /** Measures kernels where that was not done before. A device that this costs is replaced, and the defaults are taken. */
   private async chooseKernels(): Promise<Tuning | undefined> {
     const { tuningCache } = this.host;
     if (!tuningCache) return undefined;
-    const device = await this.host.device();
+    const onMeasure = () => this.enter('preparing', 'Choosing kernels');
     try {
-      const onMeasure = () => this.enter('preparing', 'Choosing kernels');
-      return await chooseKernels(device, this.config, tuningCache, onMeasure);
-    } catch (error) {
-      if (!(error instanceof HysparkError)) throw error;
-      this.log('warning', `Choosing kernels failed, and the usual ones are taken. ${error.message}`);
+      return await chooseKernels(await this.host.device(), this.config, tuningCache, onMeasure);
+    } catch (cause) {
+      if (!(cause instanceof HysparkError)) throw cause;
+      this.listener.log('warning', `Choosing kernels failed, and the usual ones are taken. ${cause.message}`);
       return undefined;
     }
   }
 
   private async train(): Promise<void> {
-    const { config } = this;
-    const late: Submitted[] = [];
+    const { config, steps } = this;
     this.enter('training');
-    this.pace.restart(this.step, this.trainer.idleMs);
-    let next = this.step;
-    while (next < config.steps) {
-      const { volumes, crops } = await this.feed.take(config.accumulate).catch(async (error) => {
-        for (const submitted of late) await this.settle(submitted); // they are in the weights
-        throw error;
-      });
-      const { losses } = await this.trainer.submit(next, volumes);
-      late.push({ step: next++, losses, crops });
-      const due = this.due(next);
-      while (late.length > (due ? 0 : LATE)) await this.settle(late.shift()!);
+    this.pace.restart(steps.known, this.trainer!.idleMs);
+    while (steps.submitted < config.steps) {
+      this.listener.check();
+      if (this.stopping && steps.submitted === steps.known) return;
+      const { volumes, crops } = await this.feed.take(config.accumulate);
+      await steps.submit(this.trainer!, volumes, crops);
+      const due = this.due(steps.submitted);
+      await steps.settle(due ? 0 : LATE, this.accept);
+      if (performance.now() - this.flushed > FLUSH_MS) await this.flush();
       if (!due) continue;
-      await this.trainer.drain();
+      await this.trainer!.drain();
       await this.boundary();
+      if (this.pausing && !this.stopping) await this.hold();
       if (this.stopping) return;
-      if (this.pausing) await this.hold();
-      this.trainer.device.check();
+      this.device.check();
     }
   }
 
@@ -243,31 +279,36 @@ export class Run {
   private async boundary(): Promise<void> {
     await this.feed.nameSetAside();
     const { evaluateEvery, previewEvery, checkpointEvery, steps } = this.config;
-    const { step } = this;
+    const trainer = this.trainer!;
+    const step = this.steps.known;
     const end = step === steps;
     const on = (every: number) => step % every === 0 || end;
     // A checkpoint that is kept because it is the best must have been judged.
     if (on(evaluateEvery) || on(checkpointEvery)) {
-      const evaluation = await this.judge.evaluate(this.trainer, step);
+      const evaluation = await this.judge.evaluate(trainer, step);
       if (evaluation) {
+        if (!Number.isFinite(evaluation.loss))
+          this.listener.log(
+            'warning',
+            `The held-out loss after step ${step} is not finite: these weights cannot be judged.`,
+          );
         this.folder.add({ kind: 'evaluation', ...evaluation });
-        this.host.onEvent({ type: 'evaluation', evaluation, verdict: this.judge.verdict(this.folder.rows) });
+        this.listener.tell({ type: 'evaluation', evaluation, verdict: this.judge.verdict(this.folder.rows) });
       }
     }
-    const preview = on(previewEvery) && (await this.judge.picture(this.trainer, this.judge.shown, step));
+    const preview = on(previewEvery) && (await this.judge.picture(trainer, this.judge.shown, step));
     if (preview) {
       const file = await this.folder.savePreview(step, previewPng(preview));
       this.picture = file ?? this.picture;
-      this.host.onEvent({ type: 'preview', preview: { ...preview, file } });
+      this.listener.tell({ type: 'preview', preview: { ...preview, file } });
     }
     if (on(checkpointEvery) || this.pausing || this.stopping) await this.checkpoint();
-    await this.folder.flush();
+    await this.flush();
     await this.folder.saveStatus(this.status());
   }
 
-  /** Waits for the losses of a step, checks them and tells of them. */
-  private async settle({ step, losses, crops }: Submitted): Promise<void> {
-    const { loss, gradientNorm, lossScale } = await losses;
+  /** Checks a step's losses and tells of them. */
+  private readonly accept = (step: number, { loss, gradientNorm, lossScale }: StepLosses, crops: Batch['crops']) => {
     const { config, folder } = this;
     if (!Number.isFinite(loss) || !this.overflows.mayGoOn(gradientNorm, lossScale)) {
       const where = crops.map(({ hash, start }) => `${hash} at ${start.join(' ')}`).join(', ');
@@ -277,66 +318,71 @@ export class Run {
         advice: `The last good checkpoint is ${this.saved ? this.saved.path : 'none: the run had not got to one'}. Start from it with a lower learning rate`,
       });
     }
-    this.step = step + 1;
+    const done = step + 1;
     const { learningRate } = scheduleAt(scheduleOf(config), step);
-    const { secondsPerStep, waitedShare } = this.pace.count(this.step, this.trainer.idleMs);
+    const { secondsPerStep, waitedShare } = this.pace.count(done, this.trainer!.idleMs);
     const cropsPerSecond = (config.batch * config.accumulate) / secondsPerStep;
-    const row = {
-      step: this.step,
-      loss,
-      gradientNorm,
-      learningRate,
-      epoch: crops[0]!.epoch,
-      cropsPerSecond,
-      waitedShare,
-    };
+    const { epoch } = crops[0]!;
+    const row = { step: done, loss, gradientNorm, learningRate, epoch, cropsPerSecond, waitedShare };
     folder.add({ kind: 'step', ...row });
-    const secondsLeft = secondsPerStep * (config.steps - this.step);
-    const plannedBytes = this.trainer.plan.bytes.peak;
-    this.last = { ...row, steps: config.steps, secondsLeft, plannedBytes };
-    this.host.onEvent({ type: 'progress', progress: this.last });
-    if (performance.now() - this.flushed > FLUSH_MS) {
-      await folder.flush();
-      this.flushed = performance.now();
-    }
+    this.loss = loss;
+    const secondsLeft = secondsPerStep * (config.steps - done);
+    const plannedBytes = this.trainer!.plan.bytes.peak;
+    this.listener.tell({ type: 'progress', progress: { ...row, steps: config.steps, secondsLeft, plannedBytes } });
+  };
+
+  private async flush(): Promise<void> {
+    await this.folder.flush();
+    this.flushed = performance.now();
   }
 
   private async checkpoint(): Promise<void> {
-    if (this.saved?.step === this.step) return;
-    const { config, feed, step } = this;
+    const { config, feed, trainer } = this;
+    const step = this.steps.known;
+    if (this.saved?.step === step) return;
     await this.folder.flush(); // the metrics up to a checkpoint are there when it is
     const passes = step * config.accumulate;
-    const lossScale = await this.trainer.lossScale();
+    const lossScale = await trainer!.lossScale();
     const state = { step, passes, seed: config.seed, lossScale, cursor: feed.cursor ?? null, configuration: config };
     const path = await this.folder.saveCheckpoint(step, config.keep, () =>
-      writeCheckpoint(this.trainer.model.declare, state),
+      writeCheckpoint(trainer!.model.declare, state),
     );
     if (!path) return;
     this.saved = { step, path };
     this.lostDevices.saved();
     const best = (await this.folder.best())?.step === step;
-    this.host.onEvent({ type: 'checkpoint', step, file: path, best });
+    this.listener.tell({ type: 'checkpoint', step, file: path, best });
   }
 
-  /** Goes back to the newest checkpoint that can be read, or to the beginning. */
+  /** Goes back to the newest checkpoint that can be read, or to the beginning where there was none yet. */
   private async restore(): Promise<void> {
-    const found = await loadNewest(this.folder, this.trainer, this.log);
-    if (!found) this.log('warning', 'There is no checkpoint that can be read: the run begins again.');
+    this.steps.forget();
+    const found = await loadNewest(this.folder, this.trainer!, this.listener.log);
+    if (!found) this.listener.log('warning', 'There is no checkpoint yet: the run begins again.');
     this.saved = found;
-    this.step = found?.step ?? 0;
-    await this.folder.continueFrom(this.step);
+    const step = found?.step ?? 0;
+    await this.folder.continueFrom(step);
     await this.feed.seek(found?.cursor);
-    this.log('info', `Continuing from step ${this.step}.`);
+    this.steps.begin(step);
+    this.loss = this.folder.rows.findLast((row) => row.kind === 'step')?.loss;
+    this.picture = await this.folder.pictureUpTo(step);
+    this.listener.log('info', `Continuing from step ${step}.`);
   }
 
   /** Goes on from the newest checkpoint on a new device. */
   private async rebuild(): Promise<void> {
-    const at = this.step;
+    const at = this.steps.known;
     this.enter('preparing', 'The GPU was lost: building everything again');
-    this.trainer.destroy();
-    this.trainer = await Trainer.create(await this.host.device(), this.config, this.tuning);
+    this.steps.forget();
+    this.trainer!.destroy();
+    this.device = await this.host.device();
+    await this.createTrainer();
     await this.restore();
-    this.log('warning', `The GPU was lost after step ${at}; the run goes on from step ${this.step} on a new device.`);
+    const from = this.steps.known;
+    this.listener.log(
+      'warning',
+      `The GPU was lost after step ${at}; the run goes on from step ${from} on a new device.`,
+    );
   }
 
   private async hold(): Promise<void> {
@@ -348,33 +394,24 @@ export class Run {
     });
     if (this.stopping) return;
     this.enter('training');
-    this.pace.restart(this.step, this.trainer.idleMs);
+    this.pace.restart(this.steps.known, this.trainer!.idleMs);
   }
 
   private async finish(failure: unknown): Promise<RunResult> {
-    const { folder, config } = this;
+    const { config, folder, steps } = this;
     let error: HysparkError | undefined;
     if (failure !== undefined) {
-      error = failure instanceof HysparkError ? failure : unexpected(failure);
-      this.log('error', error.message);
+      error = asError(failure, 'Training');
+      this.listener.log('error', error.message);
     }
-    // Weights are fit to be kept unless a NaN or a lost device went before.
-    if (error && !['not-finite', 'device-lost', 'gpu-validation', 'gpu-out-of-memory'].includes(error.code)) {
-      await this.trainer.drain().then(
-        () => this.checkpoint(),
-        () => undefined,
-      );
-    }
-    this.phase = error ? 'failed' : this.step === config.steps ? 'finished' : 'stopped';
-    const status = this.status();
-    await folder.flush();
-    await folder.saveStatus(status);
+    if (error && !SPOILING.includes(error.code)) await this.keepWhatIsDone().catch((cause) => this.unsaved(cause));
+    this.phase = error ? 'failed' : steps.known === config.steps ? 'finished' : 'stopped';
     const result: RunResult = {
       id: this.host.id,
       phase: this.phase as RunResult['phase'],
-      step: this.step,
+      step: steps.known,
       steps: config.steps,
-      loss: this.last?.loss,
+      loss: this.loss,
       evaluation: this.judge.latest(folder.rows),
       baselines: this.judge.lines,
       verdict: this.judge.verdict(folder.rows),
@@ -383,20 +420,40 @@ export class Run {
       preview: this.picture,
       error: error?.toPlain(),
     };
-    const html = new TextEncoder().encode(await reportHtml(folder, result, status.adapter));
-    const report = (await folder.save('report.html', 'The report', html)) ? 'report.html' : undefined;
-    this.trainer.destroy();
+    const report = await this.writeReport(result).catch((cause) => this.unsaved(cause));
+    this.trainer!.destroy();
     this.enter(this.phase, '', error);
     return { ...result, report };
+  }
+
+  /** A run that fails keeps the steps whose losses come in yet. */
+  private async keepWhatIsDone(): Promise<void> {
+    await this.steps.settle(0, this.accept);
+    await this.trainer!.drain();
+    if (this.steps.areInWeights) await this.checkpoint();
+  }
+
+  private async writeReport(result: RunResult): Promise<string | undefined> {
+    const { folder } = this;
+    await folder.flush();
+    await folder.saveStatus(this.status());
+    return writeReport(folder, result, this.device.report.name);
+  }
+
+  private unsaved(cause: unknown): undefined {
+    this.listener.log(
+      'warning',
+      `Something of the run's end could not be kept. ${asError(cause, 'Ending the run').message}`,
+    );
   }
 
   private status() {
     const { rows } = this.folder;
     return {
       phase: this.phase,
-      step: this.step,
-      adapter: this.trainer.device.report.name,
-      loss: this.last?.loss,
+      step: this.steps.known,
+      adapter: this.device.report.name,
+      loss: this.loss,
       heldOutLoss: this.judge.latest(rows)?.loss,
       verdict: this.judge.verdict(rows).sentence,
     };
@@ -404,15 +461,6 @@ export class Run {
 
   private enter(phase: RunPhase, detail = '', error?: HysparkError): void {
     this.phase = phase;
-    this.host.onEvent({ type: 'state', phase, detail, error: error?.toPlain() });
+    this.listener.tell({ type: 'state', phase, detail, error: error?.toPlain() });
   }
-
-  private readonly log: Log = (level, text) => {
-    this.host.onEvent({ type: 'log', line: { time: Date.now(), level, text } });
-  };
-}
-
-function unexpected(cause: unknown): HysparkError {
-  const got = cause instanceof Error ? cause.message : String(cause);
-  return new HysparkError('bad-state', { doing: 'Training', got, cause });
 }

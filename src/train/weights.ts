@@ -24,7 +24,7 @@ interface Found extends StoredCheckpoint {
 
 /**
  * Puts weights of a file into a run that begins: our checkpoint, or a `.pth` of the full model or the encoder. The optimiser begins anew.
- * Returns what was taken, as a sentence. Errors: `bad-file`; `mismatch` where they do not fit, unless `partial` (`.pth` only).
+ * Returns what was taken, as a sentence. Errors: `bad-file`; `mismatch` where they do not fit, unless `partial`.
  */
 export async function loadWeights(trainer: Trainer, file: Blob, partial: boolean): Promise<string> {
   const { model } = trainer;
@@ -32,18 +32,27 @@ export async function loadWeights(trainer: Trainer, file: Blob, partial: boolean
   const isZip = start[0] === 0x50 && start[1] === 0x4b; // "PK": a .pth is a zip archive
   let sentence = 'Started from the weights of a checkpoint.';
   if (isZip) {
-    const found = loadPth(model, new Uint8Array(await file.arrayBuffer()), { partial, file: 'the weights' });
+    const found = loadPth(model, new Uint8Array(await file.arrayBuffer()), {
+      partial,
+      moments: false,
+      file: 'the weights',
+    });
     const left = found.missing.length + found.mismatched.length;
     sentence = `Started from weights: ${found.taken.length} keys taken, ${left} as drawn from the seed, ${found.unexpected.length} of the file not used.`;
   } else {
-    await (await openCheckpoint(file, 'the weights')).load(model.declare);
+    const { taken, left } = await (await openCheckpoint(file, 'the weights')).load(model.declare, partial);
+    if (left > 0) sentence = `Started from a checkpoint: ${taken} tensors taken, ${left} as drawn from the seed.`;
   }
   trainer.forgetMoments();
   return sentence;
 }
 
-/** Loads the newest checkpoint of a folder that can be read; those that cannot are removed. Without any, the trainer is as at the beginning. */
+/**
+ * Loads the newest checkpoint of a folder that can be read; undefined where there is none, and the trainer is as at the beginning. Those that cannot
+ * be read are passed over. Errors: the newest one's where none can be read; `mismatch`, `unsupported` where one is of another run or engine.
+ */
 export async function loadNewest(folder: RunFolder, trainer: Trainer, log: Log): Promise<Found | undefined> {
+  let failure: HysparkError | undefined;
   for (const { path } of await folder.checkpoints()) {
     try {
       const { run, load } = await openCheckpoint(await folder.store.open(path), path);
@@ -51,11 +60,20 @@ export async function loadNewest(folder: RunFolder, trainer: Trainer, log: Log):
       trainer.setLossScale(run.lossScale);
       return { step: run.step, path, cursor: (run.cursor as Cursor | null) ?? undefined };
     } catch (error) {
-      if (!(error instanceof HysparkError) || !['bad-file', 'storage', 'mismatch'].includes(error.code)) throw error;
-      log('warning', `${error.message} The checkpoint before it is taken.`);
+      if (!(error instanceof HysparkError) || !['bad-file', 'storage'].includes(error.code)) throw error;
+      log('warning', `${error.message} It is passed over.`);
+      failure ??= error;
       trainer.begin();
-      await folder.store.remove(path);
+      folder.passOver(path);
     }
+  }
+  if (failure) throw failure;
+  if (folder.head.fromWeights) {
+    throw new HysparkError('bad-state', {
+      doing: 'Resuming a run',
+      got: 'one that began from weights and had not got to its first checkpoint',
+      advice: 'Delete it and start again from the weights',
+    });
   }
   return undefined;
 }

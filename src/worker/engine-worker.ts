@@ -5,7 +5,8 @@ import '../data/worker/errors.ts';
 import { startLoaderWorker } from '../data/worker/browser.ts';
 import { OpfsStore } from '../store/opfs.ts';
 import { storeIn } from '../store/store.ts';
-import { Engine } from './engine.ts';
+import type { LifeSign } from './client.ts';
+import { Engine, type RunLock } from './engine.ts';
 import type { EngineService, Preview, RunEvent } from './protocol.ts';
 
 const engine = new Engine({
@@ -18,7 +19,8 @@ const engine = new Engine({
   lock: takeLock,
 });
 
-const exposed: EngineService = {
+const exposed: EngineService & LifeSign = {
+  hold: (name) => new Promise((resolve) => void navigator.locks?.request(name, () => resolveAndHold(resolve))),
   open: (options) => engine.open(options),
   plan: (options) => engine.plan(options),
   measure: (options) => engine.measure(options),
@@ -34,9 +36,17 @@ const exposed: EngineService = {
   configOf: (run) => engine.configOf(run),
   reconstruct: (run, volume, seed) => engine.reconstruct(run, volume, seed),
   deleteRun: (run) => engine.deleteRun(run),
+  cacheBytes: () => engine.cacheBytes(),
+  clearCache: () => engine.clearCache(),
   dispose: () => engine.dispose(),
 };
 Comlink.expose(exposed);
+
+/** Keeps a lock for as long as the worker lives. */
+function resolveAndHold(resolve: () => void): Promise<never> {
+  resolve();
+  return new Promise(() => undefined);
+}
 
 /** Volumes are moved to the page, not copied. */
 function movedPreview(preview: Preview): Preview {
@@ -51,11 +61,12 @@ function moved(event: RunEvent): RunEvent {
 }
 
 /** A lock of the browser: it goes with the tab, however that ends. */
-function takeLock(run: string): Promise<(() => void) | undefined> {
-  return new Promise((resolve) => {
-    void navigator.locks.request(`hyspark run ${run}`, { ifAvailable: true }, (lock) => {
-      if (!lock) return resolve(undefined);
-      return new Promise<void>((release) => resolve(release));
+function takeLock(run: string): Promise<RunLock> {
+  return new Promise((resolve, reject) => {
+    const request = navigator.locks.request(`hyspark run ${run}`, { ifAvailable: true }, (lock) => {
+      if (!lock) return resolve({ holder: 'another tab' });
+      return new Promise<void>((release) => resolve({ release }));
     });
+    request.catch(reject);
   });
 }

@@ -9,7 +9,16 @@ async function engineWith(phases: Record<string, RunPhase | undefined>, held: Re
   const runs = new MemoryStore();
   const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
   for (const [id, phase] of Object.entries(phases)) {
-    await runs.write(`${id}/config.json`, json({ format: 1, created: 0, adapter: 'none', config: { model: {} } }));
+    await runs.write(
+      `${id}/config.json`,
+      json({
+        format: 1,
+        created: 0,
+        adapter: 'none',
+        config: { model: {} },
+        collection: { training: [], heldOut: [] },
+      }),
+    );
     if (phase) await runs.write(`${id}/status.json`, json({ phase, step: 3, adapter: 'none', verdict: '' }));
   }
   const startLoader = () => {
@@ -19,7 +28,7 @@ async function engineWith(phases: Record<string, RunPhase | undefined>, held: Re
     runs,
     cache: new MemoryStore(),
     startLoader,
-    lock: async (id) => (held.has(id) ? undefined : () => undefined),
+    lock: async (id) => (held.has(id) ? { holder: 'another tab' } : { release: () => undefined }),
   });
 }
 
@@ -44,7 +53,7 @@ test('a run under way elsewhere is told from one whose process died', async () =
 
 test('a run under way elsewhere is not deleted', async () => {
   const engine = await engineWith({ dead: 'training', live: 'training' }, new Set(['live']));
-  await expect(engine.deleteRun('live')).rejects.toThrow('a run that another tab or program is writing. Stop it there');
+  await expect(engine.deleteRun('live')).rejects.toThrow('a run that another tab is writing. Stop it there');
   await engine.deleteRun('dead');
   expect((await engine.listRuns()).map(({ id }) => id)).toEqual(['live']);
 });

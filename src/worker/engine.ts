@@ -1,10 +1,11 @@
 /** The engine behind `EngineService`: one device, one run at a time, a store of runs. The same in a worker and called directly. */
 
+import { VOLUMES } from '../data/cache.ts';
 import type { LoaderService } from '../data/worker/loader-service.ts';
 import { HysparkError } from '../errors.ts';
 import type { Bytes } from '../formats/bytes.ts';
 import { type Device, openDevice } from '../gpu/device.ts';
-import { type Store, storeIn } from '../store/store.ts';
+import { type Store, splitPath, storeIn } from '../store/store.ts';
 import { resolveConfig } from '../train/config.ts';
 import { bestOf, checkpointsOf, readHead, readMetrics, readStatus } from '../train/folder.ts';
 import { planRun } from '../train/network.ts';
@@ -23,10 +24,13 @@ export interface EngineHost {
   readonly cache: Store;
   /** Starts a loader of its own; `end` stops whatever it runs in. */
   startLoader(): { readonly service: LoaderService; end(): void };
-  /** Takes a run for this process alone; undefined when another has it. */
-  lock(run: string): Promise<(() => void) | undefined>;
+  /** Takes a run for this process alone, or says who has it. Error `storage` where it cannot be taken. */
+  lock(run: string): Promise<RunLock>;
 }
 
+export type RunLock = { release(): void } | { readonly holder: string; readonly advice?: string };
+
+const FORMATS: readonly WeightsFormat[] = ['checkpoint', 'pth', 'encoder'];
 /** 8 GiB of prepared scans. */
 const CACHE_LIMIT = 8 * 2 ** 30;
 
@@ -36,11 +40,20 @@ interface Current {
   readonly result: Promise<RunResult>;
 }
 
+/** A run that is being prepared. */
+interface Starting {
+  run?: Run;
+  stopped: boolean;
+  /** Resolves when it has begun, rejects when it will not. */
+  prepared?: Promise<Current>;
+}
+
 export class Engine implements EngineService {
   private options: EngineOptions = {};
   private opening: Promise<Device> | undefined;
   private current: Current | undefined;
-  private starting = false;
+  private starting: Starting | undefined;
+  private disposed = false;
 
   constructor(private readonly host: EngineHost) {}
 
@@ -61,19 +74,34 @@ export class Engine implements EngineService {
 
   async start(request: StartRequest, onEvent: OnRunEvent): Promise<string> {
     this.requireIdle('Starting a run');
-    this.starting = true;
     const id = request.resume ?? request.id ?? new Date().toISOString().slice(0, 19).replaceAll(':', '-');
-    const store = storeIn(this.host.runs, id);
-    const release = await this.host.lock(id).catch(() => undefined);
-    if (!release) {
-      this.starting = false;
-      throw elsewhere(`Starting run "${id}"`);
+    const starting: Starting = { stopped: false };
+    this.starting = starting;
+    try {
+      starting.prepared = this.prepare(id, request, onEvent, starting);
+      this.current = await starting.prepared;
+      return id;
+    } finally {
+      this.starting = undefined;
     }
+  }
+
+  private async prepare(id: string, request: StartRequest, onEvent: OnRunEvent, starting: Starting): Promise<Current> {
+    if (splitPath(id).length > 1) {
+      throw new HysparkError('bad-argument', {
+        doing: 'Starting a run',
+        got: `the name "${id}"`,
+        need: 'one without slashes',
+      });
+    }
+    const store = storeIn(this.host.runs, id);
+    const lock = await this.host.lock(id);
+    if (!('release' in lock)) throw elsewhere(`Starting run "${id}"`, lock);
     const loader = this.host.startLoader();
     const end = async () => {
       await loader.service.close().catch(() => undefined);
       loader.end();
-      release();
+      lock.release();
     };
     const { service } = loader;
     const run = new Run(
@@ -87,17 +115,15 @@ export class Engine implements EngineService {
         partialWeights: request.partialWeights,
       },
     );
+    starting.run = run;
+    if (starting.stopped) run.stop();
     try {
       await run.prepare();
     } catch (error) {
       await end();
       throw error;
-    } finally {
-      this.starting = false;
     }
-    const result = run.run().finally(end);
-    this.current = { id, run, result };
-    return id;
+    return { id, run, result: run.run().finally(end) };
   }
 
   finished(): Promise<RunResult> {
@@ -112,7 +138,14 @@ export class Engine implements EngineService {
     this.needCurrent('Resuming').run.resume();
   }
 
-  async stop(): Promise<RunResult> {
+  async stop(): Promise<RunResult | undefined> {
+    if (this.starting) {
+      this.starting.stopped = true;
+      this.starting.run?.stop();
+      await this.starting.prepared?.catch(() => undefined);
+      // It may have begun just then, and ends with its first step.
+      return this.current && isLive(this.current.run.phase) ? this.current.result : undefined;
+    }
     const { run, result } = this.needCurrent('Stopping');
     run.stop();
     return result;
@@ -175,6 +208,10 @@ export class Engine implements EngineService {
     which: 'best' | 'latest' = 'best',
   ): Promise<{ readonly chunks?: AsyncGenerator<Bytes>; readonly file?: Blob; readonly step: number }> {
     const store = storeIn(this.host.runs, run);
+    if (!FORMATS.includes(format)) {
+      const need = FORMATS.join(', ');
+      throw new HysparkError('bad-argument', { doing: `Exporting run "${run}"`, got: `format "${format}"`, need });
+    }
     const { config } = await readHead(store);
     const stored = checkpointsOf(await store.list('checkpoints/'));
     const best = which === 'best' ? bestOf(stored, await readMetrics(store)) : undefined;
@@ -196,21 +233,30 @@ export class Engine implements EngineService {
       throw new HysparkError('bad-state', { doing: `Deleting run "${run}"`, got: 'a run under way', need: 'stop it' });
     }
     await readHead(storeIn(this.host.runs, run)); // never a folder that is no run
-    const release = await this.host.lock(run).catch(() => undefined);
-    if (!release) throw elsewhere(`Deleting run "${run}"`);
+    const lock = await this.host.lock(run);
+    if (!('release' in lock)) throw elsewhere(`Deleting run "${run}"`, lock);
     try {
       await this.host.runs.remove(run);
     } finally {
-      release();
+      lock.release();
     }
   }
 
+  async cacheBytes(): Promise<number> {
+    return (await this.host.cache.list(`${VOLUMES}/`)).reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async clearCache(): Promise<void> {
+    this.requireIdle('Removing prepared scans');
+    await this.host.cache.remove(VOLUMES);
+  }
+
   async dispose(): Promise<void> {
-    this.current?.run.stop();
+    this.disposed = true;
+    if (this.starting || this.current) await this.stop().catch(() => undefined);
     const device = await this.opening?.catch(() => undefined);
     this.opening = undefined;
     device?.dispose();
-    await this.current?.result.catch(() => undefined);
     this.current = undefined;
   }
 
@@ -218,11 +264,21 @@ export class Engine implements EngineService {
     return this.options.tune === false ? undefined : this.host.cache;
   }
 
-  /** A device that works: the one in use, or a new one after it was lost. */
+  /** A device that works: the one in use, or a new one after it was lost, the same for all who ask. */
   async device(): Promise<Device> {
-    const { adapter, powerPreference, experimental } = this.options;
-    const before = await this.opening?.catch(() => undefined);
+    const { opening } = this;
+    const before = await opening?.catch(() => undefined);
+    if (this.disposed) {
+      throw new HysparkError('bad-state', {
+        doing: 'Using the engine',
+        got: 'one that was disposed',
+        need: 'a new one',
+      });
+    }
     if (before && !isLost(before)) return before;
+    if (this.opening !== opening) return this.device(); // somebody has opened another meanwhile
+    before?.dispose();
+    const { adapter, powerPreference, experimental } = this.options;
     this.opening = openDevice({ adapter, powerPreference, experimental });
     return this.opening;
   }
@@ -251,9 +307,9 @@ export class Engine implements EngineService {
   /** The phase of a run that is not this engine's: `told` is what its folder says, which may be old or of a process that died. */
   private async phaseOf(id: string, told: RunPhase = 'interrupted'): Promise<RunPhase> {
     if (told === 'finished') return told;
-    const release = await this.host.lock(id).catch(() => undefined);
-    release?.();
-    if (!release) return isLive(told) ? told : 'preparing'; // another tab or program has it under way
+    const lock = await this.host.lock(id).catch(() => undefined); // a folder that may only be read is nobody's
+    if (lock && !('release' in lock)) return isLive(told) ? told : 'preparing'; // another tab or program has it under way
+    lock?.release();
     return isLive(told) ? 'interrupted' : told;
   }
 
@@ -270,9 +326,9 @@ export class Engine implements EngineService {
 
 type EngineArguments<K extends keyof EngineService> = Parameters<EngineService[K]>;
 
-function elsewhere(doing: string): HysparkError {
-  const got = 'a run that another tab or program is writing';
-  return new HysparkError('bad-state', { doing, got, advice: 'Stop it there first' });
+function elsewhere(doing: string, { holder, advice }: Exclude<RunLock, { release(): void }>): HysparkError {
+  const got = `a run that ${holder} is writing`;
+  return new HysparkError('bad-state', { doing, got, advice: advice ?? 'Stop it there first' });
 }
 
 function isLive(phase: RunPhase): boolean {

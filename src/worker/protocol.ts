@@ -57,7 +57,7 @@ export interface EngineService {
   measure(options: RunOptions): Promise<{ readonly cropsPerSecond: number; readonly secondsPerStep: number }>;
   /**
    * Starts a run and resolves with its id once it is under way (scans found, pipelines built). What follows comes through `onEvent`.
-   * Rejects with what is wrong before that; the run's folder is then gone, or as it was.
+   * Rejects with what is wrong before that (`aborted` after `stop`); the run's folder is then gone, or as it was.
    */
   start(request: StartRequest, onEvent: OnRunEvent): Promise<string>;
   /** Resolves when the run has ended: finished, stopped or failed. Never rejects for what went wrong in the run. */
@@ -66,8 +66,11 @@ export interface EngineService {
   pause(): Promise<void>;
   /** Goes on after `pause`. */
   resume(): Promise<void>;
-  /** Stops after the steps in flight; writes a checkpoint and the report. */
-  stop(): Promise<RunResult>;
+  /**
+   * Stops after the steps in flight; writes a checkpoint and the report. A run that is being prepared ends at once, with nothing kept: `start` then
+   * rejects with `aborted`, and this resolves with undefined.
+   */
+  stop(): Promise<RunResult | undefined>;
   /** Evaluation crop `index` by the weights of now; while a run is training or paused. */
   preview(index: number): Promise<Preview>;
   listRuns(): Promise<RunListing[]>;
@@ -83,6 +86,10 @@ export interface EngineService {
   reconstruct(run: string, volume: Float32Array, seed?: number): Promise<Reconstruction>;
   /** Not while it is under way (`bad-state`). */
   deleteRun(run: string): Promise<void>;
-  /** Stops what is under way without waiting, frees the GPU. */
+  /** Bytes of prepared scans that are kept for the next run. */
+  cacheBytes(): Promise<number>;
+  /** Removes them. Not while a run is under way (`bad-state`). */
+  clearCache(): Promise<void>;
+  /** Stops what is under way, as `stop` does, and frees the GPU. Nothing can be called afterwards. */
   dispose(): Promise<void>;
 }

@@ -13,14 +13,14 @@ import type {
 
 export interface PretrainControls {
   readonly onEvent?: (event: RunEvent) => void;
-  /** Stops the run as `stop` does: after the steps in flight, with a checkpoint. */
+  /** Stops the run as `stop` does, after the steps in flight and with a checkpoint; while it is being prepared at once, with `aborted`. */
   readonly signal?: AbortSignal;
 }
 
 export interface RunHandle {
   /** Name of its folder. */
   readonly id: string;
-  /** How it ended; rejects never for what went wrong in the run, which is in `error`. */
+  /** How it ended; rejects never for what went wrong in the run, which is in `error`, but where the engine's worker died. */
   readonly finished: Promise<RunResult>;
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -31,7 +31,7 @@ export interface RunHandle {
   export(format: WeightsFormat, which?: 'best' | 'latest'): Promise<Blob>;
   /** A file of the run's folder, e.g. `report.html`. */
   file(path: string): Promise<Blob>;
-  /** Stops and frees the GPU. Nothing can be called afterwards. */
+  /** Stops, as `stop` does, and frees the GPU. Nothing can be called afterwards. */
   dispose(): Promise<void>;
 }
 
@@ -41,20 +41,23 @@ export async function startRun(
   request: StartRequest,
   { onEvent, signal, ...options }: PretrainControls & EngineOptions,
 ): Promise<RunHandle> {
+  const abort = () => void engine.stop().catch(() => undefined);
   try {
     if (signal?.aborted) throw aborted();
     await engine.open(options);
+    if (signal?.aborted) throw aborted();
+    signal?.addEventListener('abort', abort, { once: true });
     const id = await engine.start(request, onEvent ?? (() => undefined));
     const finished = engine.finished();
-    const abort = () => void engine.stop();
-    if (signal?.aborted) abort();
-    signal?.addEventListener('abort', abort, { once: true });
     return {
       id,
       finished,
       pause: () => engine.pause(),
       resume: () => engine.resume(),
-      stop: () => engine.stop(),
+      async stop() {
+        await engine.stop();
+        return finished;
+      },
       preview: (index = 0) => engine.preview(index),
       export: (format, which) => engine.exportWeights(id, format, which),
       file: (path) => engine.readRunFile(id, path),
@@ -64,6 +67,7 @@ export async function startRun(
       },
     };
   } catch (error) {
+    signal?.removeEventListener('abort', abort);
     await engine.dispose();
     throw error;
   }

@@ -86,6 +86,8 @@ export interface Coverage {
 export interface ImportOptions {
   /** Take what fits and leave the rest as it is, instead of failing. */
   readonly partial?: boolean;
+  /** False where an optimiser's state is not wanted: it need not fit then. */
+  readonly moments?: boolean;
   /** Name of the file, for errors. */
   readonly file?: string;
 }
@@ -263,7 +265,7 @@ export function loadPth(
   const state = new Map(inner instanceof Map ? inner : top);
   state.delete('config'); // repeats what the shapes say, but for the mask ratio, which is the run's choice
   const tensors = asStateDict(inner instanceof Map || value instanceof Map ? state : value, file);
-  const { moments, step } = readMoments(model, top.get('optimizer'), file);
+  const { moments, step } = readMoments(model, options.moments === false ? undefined : top.get('optimizer'), file);
   const imported = importStateDict(model, tensors, { ...options, file });
   const { variables } = model.declare;
   for (const { spec } of parameterEntries(model)) {

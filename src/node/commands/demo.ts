@@ -40,8 +40,8 @@ export function demoCommand(): Command {
       const options = { ...small, steps, evaluateEvery: Math.ceil(steps / 6) };
       await rememberSources(folder, [scans], flags.cache!);
       const request = { files: await findFiles([scans]), options, id };
-      const result = await trainInTerminal(engine, request, folder, false);
-      if (result.phase !== 'finished') return;
+      const result = await trainInTerminal(engine, request, { folder });
+      if (result?.phase !== 'finished') return;
       const weights = join(folder, 'hyspark.pth');
       await writeFile(weights, (await engine.exportWeights(id, 'pth')).stream());
       console.log(`Weights     ${pathText(weights)}\n\nOpen ${pathText(join(folder, 'report.html'))} in a browser.`);

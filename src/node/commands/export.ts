@@ -1,6 +1,7 @@
 /** `hyspark export`: a run's weights as a file. */
 
 import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -28,7 +29,14 @@ export function exportCommand(): Command {
       await withEngine(runs, flags, async (engine) => {
         const { chunks, file, step } = await engine.weightsOf(id, flags.format, flags.which);
         const source = chunks ?? (file!.stream() as unknown as AsyncIterable<Uint8Array>);
-        await pipeline(Readable.from(source), createWriteStream(out));
+        const unfinished = `${out}.unfinished`;
+        try {
+          await pipeline(Readable.from(source), createWriteStream(unfinished));
+          await rename(unfinished, out); // whoever reads it sees the old file or the new
+        } catch (error) {
+          await rm(unfinished, { force: true });
+          throw error;
+        }
         console.log(`${out} (step ${step})`);
       });
     },

@@ -77,16 +77,19 @@ export function pretrainCommand(): Command {
     const files = await findFiles(paths);
     const weights = flags.weights ? await openWeights(flags.weights) : undefined;
     await withEngine(runs, flags, async (engine) => {
-      await rememberSources(folder, paths, flags.cache!);
       const request = { files, options, id, weights, partialWeights: flags.partial };
-      await trainInTerminal(engine, request, folder, flags.json ?? false);
+      const begun = () => rememberSources(folder, paths, flags.cache!);
+      await trainInTerminal(engine, request, { folder, asJson: flags.json ?? false, begun });
     });
   });
 }
 
 /** The options of a file, if one is named, with the flags over them. */
 async function readOptions(flags: Flags): Promise<RunOptions> {
-  const file = flags.config ? await readConfig(flags.config) : {};
+  const named = flags.config ? await readConfig(flags.config) : {};
+  // Another preset has a network and rates of its own.
+  const another = flags.preset !== undefined && flags.preset !== named.preset;
+  const file = another ? { ...named, model: undefined, learningRate: undefined, warmup: undefined } : named;
   const pick = (names: readonly string[]) =>
     Object.fromEntries(names.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]));
   const model = { ...file.model, ...pick(MODEL_OPTIONS) };

@@ -17,8 +17,8 @@ export function resumeCommand(): Command {
       const paths = named.length > 0 ? named : await recallSources(folder, flags.cache!);
       const files = await findFiles(paths);
       await withEngine(runs, flags, async (engine) => {
-        if (named.length > 0) await rememberSources(folder, paths, flags.cache!);
-        await trainInTerminal(engine, { files, resume: id }, folder, flags.json ?? false);
+        const begun = async () => (named.length > 0 ? rememberSources(folder, paths, flags.cache!) : undefined);
+        await trainInTerminal(engine, { files, resume: id }, { folder, asJson: flags.json ?? false, begun });
       });
     },
   );

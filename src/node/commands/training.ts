@@ -9,16 +9,27 @@ import type { Progress, RunEvent, RunResult, StartRequest } from '../../worker/p
 const LINE_SECONDS = 10;
 /** One Ctrl-C comes several times where npm or tsx stand between: they pass it on. */
 const SAME_INTERRUPT_MS = 500;
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+/** What shells report of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
 /** How this program is called: from the sources, or installed. */
 const HYSPARK = import.meta.url.endsWith('.ts') ? 'npm run hyspark --' : 'hyspark';
 
-/** Trains until the end, Ctrl-C or a failure, which sets the exit code. */
+export interface TerminalOptions {
+  /** The run's. */
+  readonly folder: string;
+  /** Every event as a line of JSON. */
+  readonly asJson?: boolean;
+  /** Called when the run is under way. */
+  readonly begun?: () => Promise<void>;
+}
+
+/** Trains until the end, Ctrl-C or a failure, which sets the exit code. Undefined where it was stopped before it had begun. */
 export async function trainInTerminal(
   engine: Engine,
   request: StartRequest,
-  folder: string,
-  asJson: boolean,
-): Promise<RunResult> {
+  { folder, asJson = false, begun }: TerminalOptions,
+): Promise<RunResult | undefined> {
   const show = asJson ? jsonLines : terminalLines();
   let interrupted: number | undefined;
   const onInterrupt = (signal: NodeJS.Signals) => {
@@ -27,21 +38,28 @@ export async function trainInTerminal(
     if (interrupted !== undefined) return dieBy(signal);
     interrupted = now;
     if (!asJson) console.error('\nStopping after this step; Ctrl-C again to quit at once.');
-    // Before the run is under way there is nothing to save.
     engine.stop().catch(() => dieBy(signal));
   };
-  process.on('SIGINT', onInterrupt);
-  process.on('SIGTERM', onInterrupt);
+  // Whoever reads the output has gone: `hyspark … | head`, a terminal that was closed.
+  const onDeaf = () => void engine.stop().catch(() => undefined);
+  for (const signal of SIGNALS) process.on(signal, onInterrupt);
+  process.stdout.on('error', onDeaf);
   try {
     await engine.start(request, show);
+    await begun?.();
     const result = await engine.finished();
     if (asJson) console.log(JSON.stringify({ type: 'result', ...result, folder }));
     else console.log(summary(result, folder));
     if (result.phase === 'failed') process.exitCode = 1;
     return result;
+  } catch (error) {
+    if (interrupted === undefined || !(error instanceof HysparkError && error.code === 'aborted')) throw error;
+    if (!asJson) console.error('Stopped before its first step: there is nothing to keep.');
+    process.exitCode = INTERRUPTED;
+    return undefined;
   } finally {
-    process.off('SIGINT', onInterrupt);
-    process.off('SIGTERM', onInterrupt);
+    for (const signal of SIGNALS) process.off(signal, onInterrupt);
+    process.stdout.off('error', onDeaf);
   }
 }
 

@@ -1,0 +1,36 @@
+/** Services in workers that may die: what is asked of them then fails instead of waiting for ever. */
+
+import type { HysparkError } from '../../errors.ts';
+
+/**
+ * `service`, a Comlink remote, whose pending and later calls reject once `death` has resolved. A race of each call with `death` would keep every
+ * answer alive for as long as the worker is.
+ */
+export function whileAlive<T extends object>(service: T, death: Promise<HysparkError>): T {
+  const pending = new Set<(error: HysparkError) => void>();
+  let dead: HysparkError | undefined;
+  void death.then((error) => {
+    dead = error;
+    for (const reject of pending) reject(error);
+  });
+  const call = (name: string, args: readonly unknown[]) =>
+    new Promise((resolve, reject) => {
+      if (dead) return reject(dead);
+      pending.add(reject);
+      const method = service[name as keyof T] as (...args: readonly unknown[]) => Promise<unknown>;
+      method(...args)
+        .then(resolve, reject)
+        .finally(() => pending.delete(reject));
+    });
+  return new Proxy(service, {
+    get: (_, name) => (name === 'then' ? undefined : (...args: unknown[]) => call(String(name), args)),
+  });
+}
+
+/** Resolves with a phrase when the worker throws outside a call or cannot be loaded. One that ends itself says nothing. */
+export function failureOf(worker: Worker): Promise<string> {
+  return new Promise((resolve) => {
+    worker.onerror = (event) => resolve(event.message || 'its worker could not be loaded');
+    worker.onmessageerror = () => resolve('a message of its worker could not be read');
+  });
+}
