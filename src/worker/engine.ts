@@ -97,33 +97,34 @@ export class Engine implements EngineService {
     const store = storeIn(this.host.runs, id);
     const lock = await this.host.lock(id);
     if (!('release' in lock)) throw elsewhere(`Starting run "${id}"`, lock);
-    const loader = this.host.startLoader();
+    let loader: ReturnType<EngineHost['startLoader']> | undefined;
     const end = async () => {
-      await loader.service.close().catch(() => undefined);
-      loader.end();
+      await loader?.service.close().catch(() => undefined);
+      loader?.end();
       lock.release();
     };
-    const { service } = loader;
-    const run = new Run(
-      { id, store, loader: service, device: () => this.device(), tuningCache: this.tuningCache, onEvent },
-      {
-        files: request.files,
-        options: request.options ?? {},
-        resume: request.resume !== undefined,
-        cacheLimit: this.options.cacheLimit ?? CACHE_LIMIT,
-        weights: request.weights,
-        partialWeights: request.partialWeights,
-      },
-    );
-    starting.run = run;
-    if (starting.stopped) run.stop();
     try {
+      loader = this.host.startLoader();
+      const { service } = loader;
+      const run = new Run(
+        { id, store, loader: service, device: () => this.device(), tuningCache: this.tuningCache, onEvent },
+        {
+          files: request.files,
+          options: request.options ?? {},
+          resume: request.resume !== undefined,
+          cacheLimit: this.options.cacheLimit ?? CACHE_LIMIT,
+          weights: request.weights,
+          partialWeights: request.partialWeights,
+        },
+      );
+      starting.run = run;
+      if (starting.stopped) run.stop();
       await run.prepare();
+      return { id, run, result: run.run().finally(end) };
     } catch (error) {
       await end();
       throw error;
     }
-    return { id, run, result: run.run().finally(end) };
   }
 
   finished(): Promise<RunResult> {
