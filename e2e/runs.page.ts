@@ -60,4 +60,16 @@ async function leftovers(): Promise<string[]> {
   return found;
 }
 
-Object.assign(window, { train });
+/** What an engine says that is asked for its runs once it has died, and what `died` resolves with. */
+async function askDead(): Promise<{ readonly died: string; readonly answer: string }> {
+  const engine = startEngine();
+  const asked = engine.listRuns().then(
+    () => tell('alive'),
+    () => undefined,
+  );
+  const died = await engine.died;
+  await asked;
+  return { died, answer: await engine.listRuns().then(String, (error: Error) => error.message) };
+}
+
+Object.assign(window, { train, askDead });

@@ -108,3 +108,25 @@ test('its GPU process killed, a run goes on from the checkpoint to the same bits
   expect(ended).toEqual(expected);
   await page.close();
 });
+
+test('an engine whose worker ends, or cannot be loaded, says so to whoever asks', async () => {
+  const ended = await open();
+  const dead = ended.page.evaluate('askDead()');
+  await ended.waitFor(/alive/);
+  const workers = ended.page.workers();
+  expect(workers.length).toBe(1);
+  await workers[0]!.evaluate('self.close()');
+  expect(await dead).toEqual({
+    died: 'its worker stopped',
+    answer: 'Using the engine: got its worker stopped.',
+  });
+  await ended.page.close();
+
+  const { page } = await open();
+  await page.route('**/engine-worker*', (route) => route.abort());
+  expect(await page.evaluate('askDead()')).toEqual({
+    died: 'its worker could not be loaded',
+    answer: 'Using the engine: got its worker could not be loaded.',
+  });
+  await page.close();
+});
