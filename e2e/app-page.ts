@@ -174,11 +174,21 @@ export async function expectUsable(page: Page, name: string): Promise<void> {
 
 /** On a tablet, upright. */
 export async function expectTabletWidth(page: Page, name: string): Promise<void> {
+  await expectWidth(page, name, 'tablet', { width: 820, height: 1180 });
+}
+
+/** On a tablet and on a telephone, upright. */
+export async function expectNarrowWidths(page: Page, name: string): Promise<void> {
+  await expectTabletWidth(page, name);
+  await expectWidth(page, name, 'telephone', { width: 375, height: 812 });
+}
+
+async function expectWidth(page: Page, name: string, device: string, size: { width: number; height: number }) {
   const before = page.viewportSize()!;
-  await page.setViewportSize({ width: 820, height: 1180 });
+  await page.setViewportSize(size);
   await page.waitForTimeout(300); // canvases and charts follow
-  await shot(page, `${name}-tablet`);
-  expect(await overflowing(page), `${name} at 820 px`).toEqual([]);
+  await shot(page, `${name}-${device}`);
+  expect(await overflowing(page), `${name} at ${size.width} px`).toEqual([]);
   await page.setViewportSize(before);
 }
 

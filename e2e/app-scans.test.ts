@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WITHOUT_WEBGPU } from '../src/testing/chromium.ts';
 import { sharedPath, testWithShared } from '../src/testing/shared.ts';
-import { App, expectTabletWidth, expectUsable, shot, temporary } from './app-page.ts';
+import { App, expectNarrowWidths, expectUsable, shot, temporary } from './app-page.ts';
+
+const WAIT = { timeout: 60_000 };
 
 let app: App;
 
@@ -52,7 +54,7 @@ testWithShared('ct')(
     await expect.poll(() => place.innerText()).not.toBe(before);
     await page.locator('canvas[data-plane=coronal]').click({ position: { x: 200, y: 100 } });
     await expectUsable(page, 'real-scans');
-    await expectTabletWidth(page, 'real-scans');
+    await expectNarrowWidths(page, 'real-scans');
 
     await page.getByRole('button', { name: 'Volume view' }).click();
     await page.locator('hy-volume:not(:has(.spinner)) canvas').waitFor();
@@ -64,13 +66,54 @@ testWithShared('ct')(
   300_000,
 );
 
+test('sample scans that were removed stay removed; an empty folder is told', async () => {
+  const page = await app.open();
+  await app.drop(page, [temporary()]);
+  await page.getByText('the folder is empty').waitFor();
+  const ready = (count: number) => expect.poll(() => page.locator('.scan.ready').count(), WAIT).toBe(count);
+  await page.getByRole('button', { name: 'Try with sample scans' }).focus();
+  await page.keyboard.press('Enter');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe('Scans'); // the button is gone
+  await ready(6);
+  await page.getByRole('button', { name: 'Remove sample-02.nii' }).click();
+  await page.reload();
+  await ready(5);
+  expect(await page.getByText('sample-02.nii').count()).toBe(0);
+  await page.emulateMedia({ forcedColors: 'active' });
+  await shot(page, 'forced-colours');
+}, 120_000);
+
+test('an engine that cannot be loaded is said, and can be started again', async () => {
+  const page = await app.open();
+  await app.context.route('**/engine-worker*', (route) => route.abort());
+  await page.reload();
+  await page.getByText('The engine is not running').waitFor();
+  await page.getByRole('link', { name: 'Train', exact: true }).click();
+  expect(await page.getByRole('button', { name: 'Pre-train' }).isDisabled()).toBe(true);
+  await expectUsable(page, 'no-engine');
+  await app.context.unroute('**/engine-worker*');
+  await page.getByRole('button', { name: 'Start the engine again' }).click();
+  await page.locator('.chip', { hasText: 'Software adapter' }).waitFor();
+  app.complaints.length = 0; // the browser's, about the script
+}, 120_000);
+
+test('the foot says no more of the security policy than the server makes true', async () => {
+  const page = await app.open();
+  await page.getByText('forbids connections elsewhere').waitFor();
+  await app.context.route('**/*.js', (route) =>
+    route.request().method() === 'HEAD' ? route.fulfill({ status: 200 }) : route.continue(),
+  );
+  await page.reload();
+  await page.getByText('this server does not send the').waitFor();
+}, 120_000);
+
 test('without WebGPU the page says what was found and what to switch on', async () => {
   const page = await app.open('#device', WITHOUT_WEBGPU);
   await page.locator('.message.bad').waitFor();
   await page.getByRole('heading', { name: 'What to switch on' }).waitFor();
   expect(await page.locator('.findings').innerText()).toContain('None answered');
   await expectUsable(page, 'no-webgpu');
-  await expectTabletWidth(page, 'no-webgpu');
+  await expectNarrowWidths(page, 'no-webgpu');
   await page.getByRole('link', { name: 'Train', exact: true }).click();
   expect(await page.getByRole('button', { name: 'Pre-train' }).isDisabled()).toBe(true);
   await page.getByText('No GPU to train on').waitFor();

@@ -13,7 +13,7 @@ import { hasTorch, runPython, torchNote } from '../src/testing/python.ts';
 import {
   App,
   downloaded,
-  expectTabletWidth,
+  expectNarrowWidths,
   expectUsable,
   hideAndShow,
   longTasks,
@@ -56,7 +56,7 @@ test(`from sample scans to weights${torchNote}`, async () => {
   expect(policy.headers()['content-security-policy']).toContain("connect-src 'self';");
   expect(await page.locator('meta[http-equiv]').getAttribute('content')).toContain("connect-src 'self';");
   await expectUsable(page, 'welcome');
-  await expectTabletWidth(page, 'welcome');
+  await expectNarrowWidths(page, 'welcome');
   await page.getByRole('button', { name: 'Try with sample scans' }).click();
   await waitForScans(page);
   await page.locator('.readout b').waitFor(); // the viewer has the first one
@@ -80,14 +80,17 @@ test(`from sample scans to weights${torchNote}`, async () => {
   }
   await page.getByText('fits', { exact: true }).waitFor();
   await expectUsable(page, 'configure');
-  await expectTabletWidth(page, 'configure');
+  await expectNarrowWidths(page, 'configure');
 
   await longTasks(page); // axe's own
   await page.getByRole('button', { name: 'Pre-train' }).click();
   await page.getByText('Building pipelines').first().waitFor();
   await shot(page, 'preparing');
+  // Cancelled, it was never there; then the form is back as it was.
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Pre-train' }).click({ timeout: 600_000 });
   await page.getByRole('button', { name: 'Pause' }).waitFor({ timeout: 600_000 });
-  expect(await wakeLocks(page)).toEqual({ asked: 1, held: 1 });
+  expect(await wakeLocks(page)).toEqual({ asked: 2, held: 1 });
   await page.locator('.panels').waitFor({ timeout: 600_000 }); // of the untrained network
   await page.locator('.sliders output', { hasText: 'step 4,' }).waitFor({ timeout: 600_000 });
   await shot(page, 'training');
@@ -99,17 +102,20 @@ test(`from sample scans to weights${torchNote}`, async () => {
   expect(await other.getByRole('button', { name: 'Continue' }).count()).toBe(0);
   await other.close();
   await hideAndShow(page);
-  await expect.poll(() => wakeLocks(page)).toEqual({ asked: 2, held: 1 });
+  await expect.poll(() => wakeLocks(page)).toEqual({ asked: 3, held: 1 });
 
-  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('button', { name: 'Pause' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByText('Pausing after this step…').waitFor();
   await page.getByRole('button', { name: 'Resume' }).waitFor();
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Resume'); // where the focus was
   const paused = await stepOf(page);
   expect(paused).toBeGreaterThanOrEqual(4);
   expect((await wakeLocks(page)).held).toBe(0);
   console.log(`Longest tasks of the main thread while training, ms: ${(await longTasks(page)).join(', ')}`);
   await page.getByLabel('log scale').check();
   await expectUsable(page, 'paused');
-  await expectTabletWidth(page, 'paused');
+  await expectNarrowWidths(page, 'paused');
 
   await page.reload();
   await page.getByText(`was interrupted after step ${paused} of ${STEPS}`).waitFor();
@@ -139,11 +145,14 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await shot(page, 'finished');
   console.log(`Longest tasks of the main thread since the reload, ms: ${(await longTasks(page)).join(', ')}`);
 
+  const name = (await page.locator('.run-name').innerText()).trim();
   await page.getByRole('button', { name: 'Take the weights' }).click();
+  await page.getByRole('heading', { name }).waitFor();
+  expect(page.url()).toMatch(/#runs\/\d{4}-\d\d-\d\dT/);
   await page.getByRole('button', { name: 'Report', exact: true }).waitFor();
   await page.locator('img.picture').waitFor();
   await expectUsable(page, 'runs');
-  await expectTabletWidth(page, 'runs');
+  await expectNarrowWidths(page, 'runs');
   const metrics = (await downloaded(page, 'Metrics')).bytes.toString().trim().split('\n');
   const rows = metrics.map((row) => JSON.parse(row));
   const steps = rows.filter(({ kind }) => kind === 'step').map(({ step }) => step);
@@ -173,12 +182,47 @@ test(`from sample scans to weights${torchNote}`, async () => {
   const own = await downloaded(page, '.safetensors');
   await page.getByRole('button', { name: 'Start from these' }).click();
   await page.locator('.weights .chip', { hasText: 'best' }).waitFor();
+  expect(await page.locator('#field-crop').inputValue()).toBe('32');
   await page.getByRole('button', { name: 'Remove' }).click();
   await page.getByLabel('Weights').setInputFiles({ name: own.name, mimeType: '', buffer: own.bytes });
   await page.locator('.weights .chip', { hasText: own.name }).waitFor();
 
+  // A newer run comes while the deletion of this one is confirmed: it is not the one that goes.
   await page.getByRole('link', { name: 'Runs' }).click();
+  await page.getByRole('button', { name: 'Delete this run…' }).click();
+  await copyRun(page, 'newer');
+  await hideAndShow(page);
+  await page.locator('.run-row').first().getByText('newer').waitFor();
+  await page.getByRole('button', { name: /^Delete \d/ }).click();
+  await expect.poll(() => page.locator('.run-row').count()).toBe(1);
+  await page.getByRole('heading', { name: 'newer' }).waitFor();
   await page.getByRole('button', { name: 'Delete this run…' }).click();
   await page.getByRole('button', { name: /^Delete \d/ }).click();
   await page.getByText('No runs yet').waitFor();
+
+  // What is left of the scans goes too.
+  await page.locator('hy-storage', { hasText: 'Prepared scans' }).waitFor();
+  await page.getByRole('button', { name: 'Delete prepared scans' }).click();
+  await expect.poll(() => page.locator('hy-storage').innerText()).toBe('');
 }, 3_000_000);
+
+/** The only stored run a second time, as a newer one. */
+async function copyRun(page: Page, id: string): Promise<void> {
+  await page.evaluate(async (name) => {
+    type Folder = FileSystemDirectoryHandle & { values(): AsyncIterableIterator<FileSystemHandle> };
+    const root = await navigator.storage.getDirectory();
+    const runs = (await (await root.getDirectoryHandle('hyspark')).getDirectoryHandle('runs')) as Folder;
+    let first: Folder | undefined;
+    for await (const run of runs.values()) first = run as Folder;
+    const to = await runs.getDirectoryHandle(name, { create: true });
+    for await (const entry of first!.values()) {
+      if (entry.kind !== 'file') continue;
+      const file = await (entry as FileSystemFileHandle).getFile();
+      const config =
+        entry.name === 'config.json' && JSON.stringify({ ...JSON.parse(await file.text()), created: Date.now() });
+      const stream = await (await to.getFileHandle(entry.name, { create: true })).createWritable();
+      await stream.write(config || file);
+      await stream.close();
+    }
+  }, id);
+}

@@ -36,7 +36,7 @@ export async function pretrain(
   return startRun(startEngine(), { files, options: rest, id, weights, partialWeights }, controls);
 }
 
-/** Goes on with a stored run from its last checkpoint. The same scans must be given again: they are never copied. */
+/** Goes on with a stored run from its last checkpoint. The same scans must be given again: runs hold none. */
 export async function resume(
   run: string,
   files: readonly FoundFile[],

@@ -2,6 +2,7 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { filesFromDrop } from '../data/browser-files.ts';
+import { isPolicySent } from './capability.ts';
 import { PAGES } from './navigation.ts';
 import { remember, remembered } from './remember.ts';
 import { navigation, scans, session } from './state.ts';
@@ -15,21 +16,34 @@ import './train-view.ts';
 const TITLE = document.title;
 const DARK = '(prefers-color-scheme: dark)';
 
+/** How long the veil stays without word of what is dragged: browsers send it every 50 to 350 ms. */
+const VEIL_MS = 1000;
+
 class AppView extends View {
   protected override readonly watched = [navigation, session, scans];
-  #dragging = false;
-  #depth = 0; // dragenter and dragleave come for every element that is passed
+  #veil: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the browser forbids the workers, too, every connection elsewhere; undefined until that is known. */
+  #isPolicySent: boolean | undefined;
+  /** What has the focus, to notice that it goes away with it. */
+  #focused: Element | undefined;
 
   override connectedCallback(): void {
     super.connectedCallback();
     this.#applyTheme();
     matchMedia(DARK).addEventListener('change', () => this.#applyTheme());
-    addEventListener('dragenter', (event) => this.#drag(event, 1));
-    addEventListener('dragleave', (event) => this.#drag(event, -1));
-    addEventListener('dragover', (event) => event.preventDefault());
+    addEventListener('dragover', (event) => this.#drag(event));
     addEventListener('drop', (event) => this.#drop(event));
     addEventListener('beforeunload', (event) => {
-      if (session.run?.phase === 'training') event.preventDefault(); // the browser asks
+      if (session.live) event.preventDefault(); // the browser asks
+    });
+    addEventListener('focusin', (event) => (this.#focused = event.target as Element));
+    addEventListener('pointerdown', (event) => {
+      if (!this.#focused?.contains(event.target as Node)) this.#focused = undefined;
+    });
+    new MutationObserver(() => this.#keepFocus()).observe(this, { childList: true, subtree: true });
+    void isPolicySent().then((isSent) => {
+      this.#isPolicySent = isSent;
+      this.requestUpdate();
     });
     void session.open();
     void scans.restore();
@@ -53,15 +67,13 @@ class AppView extends View {
           ${themeIcon()}
         </button>
       </header>
+      <div class="notices">${this.#noEngine()}</div>
       <main id="main" class="page page-${page}" tabindex="-1">${pageOf(page)}</main>
       <footer>
-        <span>
-          Nothing leaves this page. Scans are read, trained on and stored in this browser; its
-          <abbr title="Content-Security-Policy: connect-src 'self'">security policy</abbr> forbids every connection elsewhere.
-        </span>
+        <span>Nothing leaves this page: scans are read, trained on and stored in this browser. ${this.#policy()}</span>
         <span><a href="./bench/">Benchmarks</a> · Research software, not a medical device.</span>
       </footer>
-      ${this.#dragging ? html`<div class="drop-veil"><p>Drop scans, or folders of scans</p></div>` : nothing}
+      ${this.#veil ? html`<div class="drop-veil"><p>Drop scans, or folders of scans</p></div>` : nothing}
     `;
   }
 
@@ -78,6 +90,26 @@ class AppView extends View {
     return nothing;
   }
 
+  #noEngine() {
+    if (!session.engineProblem) return nothing;
+    const isInterrupted = session.run?.phase === 'interrupted';
+    return html`
+      <div class="message bad" role="alert">
+        <span class="grow">${session.engineProblem}${isInterrupted ? ' The run can be continued from its last checkpoint.' : ''}</span>
+        <button @click=${() => session.restart()}>Start the engine again</button>
+      </div>
+    `;
+  }
+
+  /** What is enforced on this server, no more. */
+  #policy() {
+    if (this.#isPolicySent === undefined) return nothing;
+    const policy = html`<abbr title="Content-Security-Policy: connect-src 'self'">security policy</abbr>`;
+    return this.#isPolicySent
+      ? html`A ${policy} forbids connections elsewhere.`
+      : html`The page connects to its own address only, but this server does not send the ${policy} by which the browser would hold its workers to that.`;
+  }
+
   #status() {
     const { adapter, deviceProblem, run } = session;
     if (run && session.live) {
@@ -85,6 +117,7 @@ class AppView extends View {
       const share = progress ? ` ${percent(progress.step / progress.steps)}` : '';
       return html`<a class="chip" href="#train">${phase === 'training' ? 'Training' : phase === 'paused' ? 'Paused' : 'Preparing'}${share}</a>`;
     }
+    if (session.engineProblem) return html`<span class="chip bad">Engine not running</span>`;
     if (deviceProblem) return html`<a class="chip bad" href="#device">No GPU: see why</a>`;
     if (!adapter) return html`<span class="chip">Looking for a GPU…</span>`;
     const soft = adapter.class !== 'gpu';
@@ -102,22 +135,37 @@ class AppView extends View {
     dispatchEvent(new Event('themechange'));
   }
 
-  #drag(event: DragEvent, change: number): void {
-    if (!event.dataTransfer?.types.includes('Files')) return;
+  /** Shown as long as files are over the window: entering and leaving elements says little where these come and go. */
+  #drag(event: DragEvent): void {
     event.preventDefault();
-    this.#depth += change;
-    this.#dragging = this.#depth > 0;
+    if (!event.dataTransfer?.types.includes('Files')) return;
+    clearTimeout(this.#veil);
+    this.#veil = setTimeout(() => this.#unveil(), VEIL_MS);
     this.requestUpdate();
+  }
+
+  #unveil(): void {
+    clearTimeout(this.#veil);
+    this.#veil = undefined;
+    this.requestUpdate();
+  }
+
+  /** Where what had the focus is gone, as a button that leads elsewhere, the heading of what came has it: else it would be lost. */
+  #keepFocus(): void {
+    if (!this.#focused || this.#focused.isConnected || document.activeElement !== document.body) return;
+    const heading = this.querySelector<HTMLElement>('main h1');
+    if (!heading) return; // comes in a moment
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
   }
 
   #drop(event: DragEvent): void {
     event.preventDefault();
-    this.#depth = 0;
-    this.#dragging = false;
-    this.requestUpdate();
+    this.#unveil();
     if (!event.dataTransfer || event.dataTransfer.files.length === 0) return;
     navigation.go('scans');
-    void scans.addFrom(filesFromDrop(event.dataTransfer.items));
+    const { items } = event.dataTransfer;
+    void scans.addFrom((onFound) => filesFromDrop(items, onFound));
   }
 }
 

@@ -25,6 +25,7 @@ export async function findings(): Promise<Finding[]> {
       text: hasWebGl2() ? 'WebGL 2' : 'WebGL 2 is off: slices are shown, volumes are not',
     },
     await storage(),
+    await policy(),
     {
       name: 'Folders',
       state: 'showDirectoryPicker' in window ? 'yes' : 'weak',
@@ -64,6 +65,30 @@ async function storage(): Promise<Finding> {
       text: 'The private file system is off (a private window?): runs cannot be kept',
     };
   }
+}
+
+/**
+ * Whether the server sends the Content-Security-Policy as a header. A page has it from its own `meta` element too, but workers, which read the
+ * scans, take theirs from the header of their script: so a script of the app is asked for it.
+ */
+export async function isPolicySent(): Promise<boolean> {
+  try {
+    const { headers } = await fetch(import.meta.url, { method: 'HEAD' });
+    return headers.get('Content-Security-Policy')?.includes("connect-src 'self'") ?? false;
+  } catch {
+    return false;
+  }
+}
+
+async function policy(): Promise<Finding> {
+  const isSent = await isPolicySent();
+  return {
+    name: 'Security policy',
+    state: isSent ? 'yes' : 'weak',
+    text: isSent
+      ? 'Sent by this server: the browser forbids page and workers every connection elsewhere'
+      : 'Not sent by this server as the header Content-Security-Policy, so the browser does not hold the workers to it',
+  };
 }
 
 let webGl2: boolean | undefined;

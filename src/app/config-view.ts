@@ -15,13 +15,22 @@ const PRESETS: readonly { readonly name: PresetName; readonly about: string }[] 
 /** After the last key stroke. */
 const PLAN_DELAY_MS = 250;
 
+/** What the engine said to settings: a plan, what is wrong with fields, or why it could not plan. */
+interface Outcome {
+  /** The settings, as text. */
+  readonly key: string;
+  readonly plan?: PlanReport;
+  readonly problems: ReadonlyMap<string, string>;
+  readonly failure?: string;
+}
+
 class ConfigView extends View {
   protected override readonly watched = [settings, session, scans];
-  #plan: PlanReport | undefined;
-  #problems = new Map<string, string>();
-  #general: string | undefined;
+  #outcome: Outcome | undefined;
   #measured: { readonly key: string; readonly cropsPerSecond: number; readonly secondsPerStep: number } | undefined;
+  #measureProblem: string | undefined;
   #measuring = false;
+  /** The settings last sent to the engine. */
   #planned = '';
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -65,7 +74,7 @@ class ConfigView extends View {
 
   #field(field: Field) {
     const { name } = field;
-    const problem = settings.problems.get(name) ?? this.#problems.get(name);
+    const problem = this.#problems.get(name);
     const id = `field-${name}`;
     return html`
       <div class="field ${problem ? 'wrong' : ''}">
@@ -132,12 +141,15 @@ class ConfigView extends View {
   }
 
   #memory() {
-    const plan = this.#plan;
-    if (this.#general) return html`<p class="message bad" role="alert">${this.#general}</p>`;
+    const plan = this.#outcome?.plan;
+    if (!session.adapter) return html`<div class="memory muted">Planned memory is shown once a GPU is found.</div>`;
+    if (this.#problems.size > 0)
+      return html`<div class="memory muted">Planned memory is shown once all settings can be used.</div>`;
     if (!plan) {
-      const wrong = settings.problems.size + this.#problems.size > 0;
-      const text = session.adapter ? (wrong ? '' : 'Planning…') : 'Planned memory is shown once a GPU is found.';
-      return text && html`<div class="memory muted">${text}</div>`;
+      const failure = this.#isCurrent ? this.#outcome?.failure : undefined;
+      return failure
+        ? html`<p class="message bad" role="alert">${failure}</p>`
+        : html`<div class="memory muted">Planning…</div>`;
     }
     const { bytes: parts } = plan;
     const rows: [string, number, string][] = [
@@ -153,7 +165,11 @@ class ConfigView extends View {
         <div class="row">
           <h2>GPU memory</h2><span class="spring"></span>
           <b>${bytes(parts.peak)}</b>
-          <span class="chip ${plan.fits ? 'good' : 'bad'}">${plan.fits ? 'fits' : 'does not fit'}</span>
+          ${
+            this.#isCurrent
+              ? html`<span class="chip ${plan.fits ? 'good' : 'bad'}">${plan.fits ? 'fits' : 'does not fit'}</span>`
+              : html`<span class="chip">planning…</span>`
+          }
         </div>
         <svg class="stack" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
           ${rows.map(([, size, key]) => {
@@ -169,7 +185,8 @@ class ConfigView extends View {
           <span>${count(plan.parameters)} parameters, ${count(plan.flops)}FLOP a step</span>
         </div>
         <p class="muted small" role="status">${this.#speed()}</p>
-        <button type="button" ?disabled=${this.#measuring || !plan.fits} @click=${this.#measure}>${this.#measuring ? 'Measuring…' : 'Measure the speed'}</button>
+        ${this.#measureProblem ? html`<p class="message bad" role="alert">${this.#measureProblem}</p>` : nothing}
+        <button type="button" ?disabled=${this.#measuring || !plan.fits || !this.#isCurrent} @click=${this.#measure}>${this.#measuring ? 'Measuring…' : 'Measure the speed'}</button>
       </div>
     `;
   }
@@ -177,10 +194,13 @@ class ConfigView extends View {
   protected override updated(): void {
     // What is wrong is to be seen.
     if (this.querySelector('.more .wrong')) this.querySelector('details')!.open = true;
+    // Without a device there is nothing to plan for; another one plans anew.
+    if (!session.adapter) this.#planned = '';
     // Options are planned when they changed, a moment after the last key stroke.
     const key = this.#key();
     if (key === this.#planned || !session.adapter) return;
     this.#planned = key;
+    this.#measureProblem = undefined;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#replan(key), PLAN_DELAY_MS);
   }
@@ -189,34 +209,43 @@ class ConfigView extends View {
     return JSON.stringify([settings.options, [...settings.problems]]);
   }
 
+  /** Whether the engine has answered to the settings of now. */
+  get #isCurrent(): boolean {
+    return this.#outcome?.key === this.#key();
+  }
+
+  /** By field: what is no number at once, what the engine refuses once it has said so, until it answers to the next change. */
+  get #problems(): ReadonlyMap<string, string> {
+    return new Map([...(this.#outcome?.problems ?? []), ...settings.problems]);
+  }
+
   async #replan(key: string): Promise<void> {
     let plan: PlanReport | undefined;
+    let failure: string | undefined;
     const problems = new Map<string, string>();
-    let general: string | undefined;
     if (settings.problems.size === 0) {
       try {
         plan = await session.engine.plan(settings.options);
       } catch (error) {
         const field = fieldOf(error);
         if (field) problems.set(field.name, field.text);
-        else general = sentence(error);
+        else failure = sentence(error);
       }
     }
     if (key !== this.#key()) return; // changed meanwhile
-    this.#plan = plan ?? (problems.size + settings.problems.size > 0 ? this.#plan : undefined);
-    this.#problems = problems;
-    this.#general = general;
+    this.#outcome = { key, plan, problems, failure };
     this.requestUpdate();
   }
 
   async #measure(): Promise<void> {
     this.#measuring = true;
+    this.#measureProblem = undefined;
     this.requestUpdate();
     const key = this.#key();
     try {
       this.#measured = { key, ...(await session.engine.measure(settings.options)) };
     } catch (error) {
-      this.#general = sentence(error);
+      this.#measureProblem = sentence(error);
     }
     this.#measuring = false;
     this.requestUpdate();
@@ -245,13 +274,16 @@ class ConfigView extends View {
 
   /** Why a run cannot start now. */
   #blocked(): string | undefined {
+    if (session.engineProblem) return 'The engine is not running.';
     if (session.deviceProblem) return 'No GPU to train on: see “This device”.';
     if (scans.busy) return 'Scans are being read.';
     if (scans.usable.length === 0) return 'Add scans first.';
-    if (settings.problems.size + this.#problems.size > 0) return 'A setting is wrong.';
-    if (this.#plan && !this.#plan.fits) return 'Does not fit this GPU.';
-    if (!this.#plan) return 'Planning…';
-    return undefined;
+    if (this.#problems.size > 0) return 'A setting is wrong.';
+    if (!session.adapter) return 'Looking for a GPU…';
+    if (!this.#isCurrent) return 'Planning…';
+    const { plan } = this.#outcome!;
+    if (!plan) return 'These settings cannot be planned.';
+    return plan.fits ? undefined : 'Does not fit this GPU.';
   }
 
   #outlook(): string {

@@ -18,7 +18,7 @@ export class CurveData {
       let row: MetricsRow;
       try {
         if (!line) continue;
-        row = JSON.parse(line) as MetricsRow;
+        row = JSON.parse(line, (_, value: unknown) => value ?? Number.NaN) as MetricsRow; // null: not finite
       } catch {
         break; // half a line of a process that was killed
       }

@@ -146,11 +146,11 @@ class CurvesView extends View {
     // Judgements, and the ends of the flat lines, need places of their own.
     const places = [...new Set([0, ...steps, ...held.keys(), this.steps])].sort((a, b) => a - b);
     const at = new Map(steps.map((step, i) => [step, i]));
-    const line = (height: number | undefined) => places.map(() => height ?? null);
+    const line = (height: number | undefined) => places.map(() => drawn(height));
     this.#loss.setData([
       places,
-      places.map((step) => loss[at.get(step) ?? -1] ?? null),
-      places.map((step) => held.get(step) ?? null),
+      places.map((step) => drawn(loss[at.get(step) ?? -1])),
+      places.map((step) => drawn(held.get(step))),
       line(baselines?.patchMean),
       line(baselines?.smoothFill),
     ]);
@@ -160,8 +160,8 @@ class CurvesView extends View {
   /** Room for what is trained on and compared with. Held-out losses of the first steps, while BatchNorm's averages settle, may go off the scale. */
   #lossRange(): [number, number] {
     const { loss, evaluations, baselines } = this.data;
-    const lines = baselines ? [baselines.patchMean, baselines.smoothFill] : [];
-    const held = evaluations.map((each) => each.loss);
+    const lines = (baselines ? [baselines.patchMean, baselines.smoothFill] : []).filter(Number.isFinite);
+    const held = evaluations.map((each) => each.loss).filter(Number.isFinite);
     const low = [loss, held, lines].flat().reduce(least, 1);
     const usual = [loss, lines].flat().reduce(greatest, low + 0.1);
     const highest = held.reduce(greatest, usual);
@@ -187,6 +187,11 @@ class CurvesView extends View {
     this.#loss = undefined;
     this.#rates = undefined;
   }
+}
+
+/** A gap where there is no number, or none that is finite. */
+function drawn(value: number | undefined): number | null {
+  return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
 function least(a: number, b: number): number {

@@ -6,6 +6,7 @@ import { type Advice, advice, type Finding, findings } from './capability.ts';
 import type { PresetName } from './settings.ts';
 import { session } from './state.ts';
 import { bytes, count, sentence } from './text.ts';
+import './storage-view.ts';
 import { View } from './view.ts';
 
 const PRESETS: readonly PresetName[] = ['tiny', 'small', 'base'];
@@ -19,7 +20,8 @@ class DeviceView extends View {
   protected override readonly watched = [session];
   #findings: Finding[] | undefined;
   #plans = new Map<PresetName, PlanReport | string>();
-  #planning = false;
+  /** The adapter that was planned for: another engine finds another. */
+  #planned: AdapterReport | undefined;
 
   protected override render() {
     const { adapter, deviceProblem } = session;
@@ -35,6 +37,7 @@ class DeviceView extends View {
                 ${this.#adapterLine(adapter, deviceProblem)}
                 ${(this.#findings ?? []).map(({ name, state, text }) => html`<li class=${state}><b>${name}</b><span>${text}</span></li>`)}
               </ul>
+              <hy-storage></hy-storage>
             </div>
             ${adapter ? this.#details(adapter) : nothing}
           </div>
@@ -57,6 +60,7 @@ class DeviceView extends View {
   }
 
   #headline(adapter: AdapterReport | undefined, problem: string | undefined) {
+    if (session.engineProblem) return nothing; // said above every page
     if (problem) {
       return html`
         <p class="message bad" role="alert">
@@ -136,11 +140,11 @@ class DeviceView extends View {
   }
 
   protected override updated(): void {
-    if (session.adapter && !this.#planning) void this.#plan();
+    if (session.adapter && session.adapter !== this.#planned) void this.#plan();
   }
 
   async #plan(): Promise<void> {
-    this.#planning = true;
+    this.#planned = session.adapter;
     for (const preset of PRESETS) {
       this.#plans.set(preset, await session.engine.plan({ preset }).catch(sentence));
       this.requestUpdate();

@@ -1,6 +1,6 @@
 /** Folders through the File System Access picker where the browser has it; a folder input elsewhere. */
 
-import { unreadable } from '../data/browser-files.ts';
+import { type OnFound, unreadable } from '../data/browser-files.ts';
 import type { FoundFile } from '../data/source.ts';
 import { rememberFolder } from './remember.ts';
 
@@ -16,12 +16,12 @@ export function hasFolderPicker(): boolean {
 }
 
 /** The files of a folder that the person picks; undefined when they change their mind. */
-export async function pickFolder(): Promise<FoundFile[] | undefined> {
+export async function pickFolder(onFound: OnFound): Promise<FoundFile[] | undefined> {
   const { showDirectoryPicker } = window as unknown as { showDirectoryPicker: Picker };
   try {
     const handle = await showDirectoryPicker({ id: 'scans', mode: 'read' });
     await rememberFolder(handle);
-    return await filesOf(handle);
+    return await filesOf(handle, onFound);
   } catch (error) {
     if ((error as Error).name === 'AbortError') return undefined;
     throw error;
@@ -29,18 +29,22 @@ export async function pickFolder(): Promise<FoundFile[] | undefined> {
 }
 
 /** Asks for a folder of an earlier visit again; undefined when it is refused. Call it from a click. */
-export async function reopenFolder(handle: FileSystemDirectoryHandle): Promise<FoundFile[] | undefined> {
+export async function reopenFolder(
+  handle: FileSystemDirectoryHandle,
+  onFound: OnFound,
+): Promise<FoundFile[] | undefined> {
   const granted = await (handle as Directory).requestPermission?.({ mode: 'read' });
-  return granted === 'granted' ? filesOf(handle) : undefined;
+  return granted === 'granted' ? filesOf(handle, onFound) : undefined;
 }
 
-async function filesOf(root: FileSystemDirectoryHandle): Promise<FoundFile[]> {
+async function filesOf(root: FileSystemDirectoryHandle, onFound: OnFound): Promise<FoundFile[]> {
   const files: FoundFile[] = [];
   const folders: [string, FileSystemDirectoryHandle][] = [[root.name, root]];
   for (let next = folders.pop(); next; next = folders.pop()) {
     const [path, folder] = next;
     try {
       for await (const entry of (folder as Directory).values()) {
+        onFound(files.length);
         const at = `${path}/${entry.name}`;
         if (entry.kind === 'directory') folders.push([at, entry as FileSystemDirectoryHandle]);
         else files.push(await fileOf(at, entry as FileSystemFileHandle));

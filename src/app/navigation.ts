@@ -1,4 +1,7 @@
-/** Which page of the app is open: the part of the address after `#`, so that back and reload do what one expects. */
+/**
+ * Which page of the app is open, and on the page of runs which run: the part of the address after `#`, so that back and reload do what one
+ * expects.
+ */
 
 import { Model } from './view.ts';
 
@@ -17,10 +20,39 @@ export class Navigation extends Model {
   }
 
   get page(): PageName {
-    return PAGES.find(({ name }) => `#${name}` === location.hash)?.name ?? 'scans';
+    const [name] = this.#parts();
+    return PAGES.find((page) => page.name === name)?.name ?? 'scans';
   }
 
-  go(page: PageName): void {
-    location.hash = page;
+  /** The run that the address names. */
+  get run(): string | undefined {
+    const [page, id] = this.#parts();
+    return page === 'runs' ? id : undefined;
+  }
+
+  go(page: PageName, run?: string): void {
+    location.hash = address(page, run);
+  }
+
+  /** Names the run that is shown in the address, without a step in the browser's history and without a redraw. */
+  nameRun(run: string): void {
+    history.replaceState(history.state, '', `#${address('runs', run)}`);
+  }
+
+  #parts(): string[] {
+    return location.hash.slice(1).split('/').map(decoded);
+  }
+}
+
+function address(page: PageName, run?: string): string {
+  return run === undefined ? page : `${page}/${encodeURIComponent(run)}`;
+}
+
+/** An address typed by hand may hold anything. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }

@@ -2,6 +2,7 @@
 
 import { html } from 'lit';
 import { drawSlice } from './canvas-view.ts';
+import { edgeLetters } from './edges.ts';
 import type { PreviewHistory } from './previews.ts';
 import { type Colours, difference, GREY, HEAT, PLANES, slicePixels } from './slices.ts';
 import { loss as lossText } from './text.ts';
@@ -49,7 +50,7 @@ class PreviewView extends View {
             (plane) => html`
               <tr>
                 <th scope="row">${plane.name}</th>
-                ${COLUMNS.map((name) => html`<td><canvas role="img" aria-label="${name}, ${plane.name}" data-plane=${plane.name} data-column=${name}></canvas></td>`)}
+                ${COLUMNS.map((name) => html`<td><canvas role="img" aria-label="${name}, ${plane.name}" data-plane=${plane.name} data-column=${name}></canvas>${edgeLetters(plane)}</td>`)}
               </tr>
             `,
           )}
@@ -60,7 +61,7 @@ class PreviewView extends View {
         <input class="slider" id="preview-history" type="range" min="0" max=${last} .value=${String(shown)} ?disabled=${last === 0} aria-valuetext="step ${step}" @input=${this.#choose} />
         <output>step ${step}, loss ${lossText(loss)}</output>
         <label for="preview-depth">Depth</label>
-        <input class="slider" id="preview-depth" type="range" min="0" max=${pictures.crop - 1} .value=${String(this.#index())} @input=${this.#deepen} />
+        <input class="slider" id="preview-depth" type="range" min="0" max=${pictures.crop - 1} .value=${String(this.#index())} aria-valuetext="slice ${this.#index() + 1} of ${pictures.crop}" @input=${this.#deepen} />
         <output>slice ${this.#index() + 1} of ${pictures.crop}</output>
       </div>
       <p class="muted small">

@@ -3,7 +3,10 @@
 const KEY = 'hyspark-app';
 
 export interface Remembered {
-  readonly samples?: boolean;
+  /** Numbers of the sample scans in the list. */
+  readonly samples?: readonly number[];
+  /** The interrupted run that is not to be offered again. */
+  readonly dismissedRun?: string;
   readonly settings?: Readonly<Record<string, string>>;
   readonly theme?: 'light' | 'dark';
 }
@@ -22,10 +25,6 @@ export function remember(part: Remembered): void {
   } catch {
     // Storage is off or full: the page works without.
   }
-}
-
-export function rememberSamples(samples: boolean): void {
-  remember({ samples });
 }
 
 /** A folder chosen with the picker can be asked for again: its handle, not its content, is kept in IndexedDB. */

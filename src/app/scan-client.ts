@@ -24,12 +24,23 @@ export class ScanClient {
       worker.onerror = (event) => {
         this.#worker?.terminate();
         this.#service = undefined;
-        const got = event.message || 'the worker stopped';
-        reject(
-          new HysparkError('bad-file', { doing: 'Reading a scan', got, advice: 'It may be too large for memory' }),
-        );
+        reject(problem(event.message));
       };
     });
     this.#died.catch(() => undefined); // said by `run`
   }
+}
+
+/** A script that could not be loaded says nothing; one that ended by an error says which. */
+function problem(message: string | undefined): HysparkError {
+  if (!message) {
+    const got = 'a worker whose script could not be loaded';
+    const advice = 'Check that the server of this page can be reached, then reload the page';
+    return new HysparkError('bad-state', { doing: 'Reading a scan', got, advice });
+  }
+  return new HysparkError('bad-file', {
+    doing: 'Reading a scan',
+    got: message,
+    advice: 'It may be too large for memory',
+  });
 }

@@ -4,7 +4,7 @@ import { html, nothing } from 'lit';
 import { filesFromInput } from '../data/browser-files.ts';
 import { hasFolderPicker, pickFolder, reopenFolder } from './folders.ts';
 import { rememberedFolder } from './remember.ts';
-import { SAMPLE_COUNT, type ScanItem } from './scans.ts';
+import { progressText, SAMPLE_COUNT, type ScanItem } from './scans.ts';
 import { navigation, scans } from './state.ts';
 import { bytes, fileName, hu, plural, shape, sizes } from './text.ts';
 import './thumbnail.ts';
@@ -55,7 +55,7 @@ class ScansView extends View {
     const bad = items.filter(({ state }) => state === 'bad').length;
     return html`
       <section class="side" aria-label="Scans">
-        <div class="row toolbar">${this.#buttons(false)}</div>
+        <div class="row toolbar"><h1>Scans</h1>${this.#buttons(false)}</div>
         ${this.#problem()} ${this.#progress()}
         <ul class="scan-list">
           ${items.map((item) => this.#row(item))}
@@ -108,7 +108,7 @@ class ScansView extends View {
       <button ?disabled=${busy} @click=${() => this.#input('files').click()}>Add files…</button>
       ${
         first && this.#earlier
-          ? html`<button ?disabled=${busy} @click=${() => scans.addFrom(reopenFolder(this.#earlier!))}>Open “${this.#earlier.name}” again</button>`
+          ? html`<button ?disabled=${busy} @click=${() => scans.addFrom((onFound) => reopenFolder(this.#earlier!, onFound))}>Open “${this.#earlier.name}” again</button>`
           : nothing
       }
       <button class=${first ? 'primary' : ''} ?disabled=${busy} title="${SAMPLE_COUNT} generated bodies: nothing in them is of a person" @click=${() => scans.addSamples()}>
@@ -122,10 +122,18 @@ class ScansView extends View {
   #progress() {
     const { progress } = scans;
     if (!progress) return nothing;
+    const { what, done, total } = progress;
     return html`
-      <div class="reading" role="status">
-        <span>${progress.what}… ${progress.done} of ${progress.total}</span>
-        <progress max=${progress.total} .value=${progress.done} aria-label=${progress.what}></progress>
+      <div class="reading">
+        <div class="row">
+          <span role="status">${progressText(progress)}</span><span class="spring"></span>
+          ${
+            what === 'Reading scans'
+              ? html`<button class="quiet" title="What was not read yet leaves the list" @click=${() => scans.stopReading()}>Cancel</button>`
+              : nothing
+          }
+        </div>
+        <progress max=${total ?? nothing} value=${total === undefined ? nothing : done} aria-label=${what}></progress>
       </div>
     `;
   }
@@ -139,7 +147,7 @@ class ScansView extends View {
   }
 
   #folder(): void {
-    if (hasFolderPicker()) void scans.addFrom(pickFolder());
+    if (hasFolderPicker()) void scans.addFrom(pickFolder);
     else this.#input('folder').click();
   }
 

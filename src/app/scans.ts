@@ -1,13 +1,14 @@
 /** The list of scans: what was given, what was found in it, what each is. */
 
 import type { Audit } from '../data/audit.ts';
+import type { OnFound } from '../data/browser-files.ts';
 import { discover } from '../data/discover.ts';
 import { distinctPath, type FoundFile, reasonOf, type ScanSource } from '../data/source.ts';
 import { browserPlatform } from '../data/worker/browser-platform.ts';
-import { remembered, rememberSamples } from './remember.ts';
+import { remember, remembered } from './remember.ts';
 import { ScanClient } from './scan-client.ts';
 import type { Look, Thumbnail, ViewVolume } from './scan-protocol.ts';
-import { sentence } from './text.ts';
+import { duration, plural, sentence } from './text.ts';
 import { Model } from './view.ts';
 
 export interface ScanItem {
@@ -17,9 +18,12 @@ export interface ScanItem {
   /** Bytes of its files. */
   readonly size: number;
   readonly source?: ScanSource;
-  readonly sample: boolean;
+  /** Its number in the sample collection. */
+  readonly sample?: number;
   state: 'waiting' | 'reading' | 'ready' | 'bad';
   reason?: string;
+  /** The scan in the list that it is a copy of. */
+  sameAs?: ScanItem;
   hash?: string;
   audit?: Audit;
   thumbnail?: Thumbnail;
@@ -28,10 +32,27 @@ export interface ScanItem {
 export interface ReadingProgress {
   readonly what: string;
   readonly done: number;
-  readonly total: number;
+  /** Of how many; unknown while folders are walked. */
+  readonly total?: number;
+  /** Once some were read. */
+  readonly secondsLeft?: number;
+}
+
+/** E.g. `Reading scans… 3 of 8, about 40 s left`. */
+export function progressText({ what, done, total, secondsLeft }: ReadingProgress): string {
+  const found = done > 0 ? ` ${plural(done, 'file')}` : '';
+  const of = total === undefined ? found : ` ${done} of ${total}`;
+  return `${what}…${of}${secondsLeft === undefined ? '' : `, about ${duration(secondsLeft)} left`}`;
 }
 
 export const SAMPLE_COUNT = 6;
+/** Files found between two redraws. */
+const REDRAW_FILES = 100;
+/** Before that, what is left of the reading is a guess. */
+const FIRST_ESTIMATE_MS = 3000;
+
+/** Where scans are read: a worker. */
+type Reader = Pick<ScanClient, 'run'>;
 
 export class Scans extends Model {
   items: ScanItem[] = [];
@@ -44,10 +65,18 @@ export class Scans extends Model {
   problem: string | undefined;
 
   /** Two: one for the list, one so that the viewer need not wait for it. */
-  readonly #reader = new ScanClient();
-  readonly #viewer = new ScanClient();
+  readonly #reader: Reader;
+  readonly #viewer: Reader;
+  /** Files given since the list was empty: those given twice are no others. */
+  readonly #given = new Set<string>();
   #nextId = 1;
   #reading = false;
+
+  constructor(reader: Reader = new ScanClient(), viewer: Reader = new ScanClient()) {
+    super();
+    this.#reader = reader;
+    this.#viewer = viewer;
+  }
 
   get usable(): ScanItem[] {
     return this.items.filter(({ state }) => state === 'ready');
@@ -65,8 +94,8 @@ export class Scans extends Model {
     );
   }
 
-  /** Finds the scans among `files` and reads them, one after the other. */
-  async add(files: readonly FoundFile[], sample = false): Promise<void> {
+  /** Finds the scans among `files` and reads them, one after the other. `samples` are numbers of sample scans, by path. */
+  async add(files: readonly FoundFile[], samples?: ReadonlyMap<string, number>): Promise<void> {
     this.problem = undefined;
     if (files.length === 0) return;
     this.#show('Looking through files', 0, files.length);
@@ -74,13 +103,13 @@ export class Scans extends Model {
       const found = await discover(files, browserPlatform.open, (done) => {
         if (done % 50 === 0) this.#show('Looking through files', done, files.length);
       });
-      this.ignored += found.ignored;
+      if (this.#areNew(files)) this.ignored += found.ignored;
       const known = new Set(this.items.map(({ source }) => source && sameAs(source)));
       const taken = new Set(this.items.map(({ path }) => path));
       const added = found.scans.filter((source) => !known.has(sameAs(source)));
       for (const source of added) {
         const size = source.files.reduce((sum, file) => sum + file.size, 0);
-        const path = distinctPath(source.path, taken);
+        const [path, sample] = [distinctPath(source.path, taken), samples?.get(source.path)];
         this.items.push({ id: this.#nextId++, path, kind: source.kind, size, source, sample, state: 'waiting' });
       }
       if (added.length === 0 && found.scans.length > 0) this.problem = 'The list has these scans already.';
@@ -91,40 +120,51 @@ export class Scans extends Model {
     } catch (error) {
       this.problem = reasonOf(error);
     }
+    this.#rememberSamples();
     await this.#readWaiting();
   }
 
-  /** Adds what a picker or a drop gives, once it does; undefined when the person changed their mind. */
-  async addFrom(files: Promise<readonly FoundFile[] | undefined>): Promise<void> {
+  /**
+   * Adds what a picker or a drop gives, once it does; `find` is called at once and gives undefined when the person changed their mind.
+   */
+  async addFrom(find: (onFound: OnFound) => Promise<readonly FoundFile[] | undefined>): Promise<void> {
+    this.problem = undefined;
     try {
-      const found = await files;
-      if (found) await this.add(found);
+      const found = await find((count) => {
+        if (count % REDRAW_FILES === 0) this.#show('Looking through folders', count);
+      });
+      if (found && found.length > 0) return await this.add(found);
+      if (found) this.problem = 'No files were found: the folder is empty.';
     } catch (error) {
       this.problem = sentence(error);
-      this.changed();
     }
+    this.#rest();
   }
 
-  /** Makes the sample scans. */
-  async addSamples(): Promise<void> {
+  /** Makes sample scans, all or those of these numbers. */
+  async addSamples(numbers: readonly number[] = Array.from({ length: SAMPLE_COUNT }, (_, i) => i)): Promise<void> {
     this.problem = undefined;
     const files: FoundFile[] = [];
+    const samples = new Map<string, number>();
     try {
-      for (let i = 0; i < SAMPLE_COUNT; i++) {
-        this.#show('Making sample scans', i, SAMPLE_COUNT);
-        const file = await this.#reader.run((service) => service.sample(i));
-        files.push({ path: `samples/${file.name}`, size: file.size, handle: file });
+      for (const number of numbers) {
+        this.#show('Making sample scans', files.length, numbers.length);
+        const file = await this.#reader.run((service) => service.sample(number));
+        const path = `samples/${file.name}`;
+        files.push({ path, size: file.size, handle: file });
+        samples.set(path, number);
       }
-      rememberSamples(true);
+      await this.add(files, samples);
     } catch (error) {
       this.problem = sentence(error);
+      this.#rest();
     }
-    await this.add(files, true);
   }
 
   /** What the last visit worked on, as far as the browser lets us have it again: sample scans. */
   async restore(): Promise<void> {
-    if (remembered().samples && this.items.length === 0) await this.addSamples();
+    const { samples } = remembered();
+    if (Array.isArray(samples) && samples.length > 0 && this.items.length === 0) await this.addSamples(samples);
   }
 
   select(item: ScanItem | undefined): void {
@@ -136,8 +176,13 @@ export class Scans extends Model {
     const at = this.items.indexOf(item);
     this.items.splice(at, 1);
     if (this.selected === item) this.selected = this.items.slice(at).concat(this.items).find(isReady);
-    if (!this.items.some(({ sample }) => sample)) rememberSamples(false);
+    // One of its copies takes its place.
+    for (const copy of this.items.filter((other) => other.sameAs === item)) {
+      Object.assign(copy, { state: 'waiting', reason: undefined, sameAs: undefined });
+    }
+    this.#rememberSamples();
     this.changed();
+    void this.#readWaiting();
   }
 
   clear(): void {
@@ -145,7 +190,15 @@ export class Scans extends Model {
     this.selected = undefined;
     this.ignored = 0;
     this.problem = undefined;
-    rememberSamples(false);
+    this.#given.clear();
+    this.#rememberSamples();
+    this.changed();
+  }
+
+  /** Leaves what was not read yet out of the list. */
+  stopReading(): void {
+    this.items = this.items.filter(({ state }) => state !== 'waiting');
+    this.#rememberSamples();
     this.changed();
   }
 
@@ -155,21 +208,26 @@ export class Scans extends Model {
   }
 
   async #readWaiting(): Promise<void> {
-    if (this.#reading) return;
+    if (this.#reading || !this.#nextWaiting()) return this.#rest();
     this.#reading = true;
+    const start = performance.now();
+    let bytesRead = 0;
     for (let item = this.#nextWaiting(); item; item = this.#nextWaiting()) {
       item.state = 'reading';
-      const left = this.items.filter(({ state }) => state === 'waiting').length + 1;
-      this.#show('Reading scans', this.items.length - left, this.items.length);
+      const left = this.items.filter(({ state }) => state === 'waiting' || state === 'reading');
+      const elapsed = performance.now() - start;
+      const bytesLeft = left.reduce((sum, { size }) => sum + size, 0);
+      const secondsLeft = elapsed > FIRST_ESTIMATE_MS ? ((elapsed / bytesRead) * bytesLeft) / 1000 : undefined;
+      this.#show('Reading scans', this.items.length - left.length, this.items.length, secondsLeft);
       const { source } = item;
       const look = await this.#reader
         .run((service) => service.look(source!))
         .catch((error: unknown): Look => ({ usable: false, hash: '', reason: reasonOf(error) }));
+      bytesRead += item.size;
       this.#took(item, look);
     }
     this.#reading = false;
-    this.progress = undefined;
-    this.changed();
+    this.#rest();
   }
 
   #took(item: ScanItem, look: Look): void {
@@ -178,6 +236,7 @@ export class Scans extends Model {
     if (!look.usable || same) {
       item.state = 'bad';
       item.reason = look.usable ? `The same as ${same!.path}.` : look.reason;
+      item.sameAs = same;
       return;
     }
     item.state = 'ready';
@@ -187,15 +246,32 @@ export class Scans extends Model {
   }
 
   #addBad(path: string, reason: string): void {
-    this.items.push({ id: this.#nextId++, path, kind: '', size: 0, sample: false, state: 'bad', reason });
+    this.items.push({ id: this.#nextId++, path, kind: '', size: 0, state: 'bad', reason });
   }
 
   #nextWaiting(): ScanItem | undefined {
     return this.items.find(({ state }) => state === 'waiting');
   }
 
-  #show(what: string, done: number, total: number): void {
-    this.progress = { what, done, total };
+  /** Whether one of the files was not given before; from then on all of them were. */
+  #areNew(files: readonly FoundFile[]): boolean {
+    const before = this.#given.size;
+    for (const { path, size } of files) this.#given.add(`${path} ${size}`);
+    return this.#given.size > before;
+  }
+
+  #rememberSamples(): void {
+    remember({ samples: this.items.flatMap(({ sample }) => sample ?? []) });
+  }
+
+  #show(what: string, done: number, total?: number, secondsLeft?: number): void {
+    this.progress = { what, done, total, secondsLeft };
+    this.changed();
+  }
+
+  /** Nothing is searched or made any more; scans may still be read. */
+  #rest(): void {
+    if (!this.#reading) this.progress = undefined;
     this.changed();
   }
 }

@@ -5,7 +5,7 @@ import {
   type AdapterReport,
   type Baselines,
   type CollectionReport,
-  type EngineService,
+  type EngineClient,
   type LogLine,
   type PlanReport,
   type Progress,
@@ -19,16 +19,25 @@ import {
 } from '../index.ts';
 import { CurveData } from './curves-data.ts';
 import { PreviewHistory } from './previews.ts';
+import { remember, remembered } from './remember.ts';
 import { sentence } from './text.ts';
 import { Model } from './view.ts';
 import { keepAwake } from './wake-lock.ts';
+
+export type Command = 'pause' | 'resume' | 'stop';
 
 /** Of the run that is under way, or was last. */
 export interface CurrentRun {
   id: string;
   phase: RunPhase;
   detail: string;
+  /** What the person asked for and the engine has not done yet. */
+  asked?: Command;
+  /** Whether the engine has the run's folder: from then on stopping leaves something to continue. */
+  started: boolean;
   error?: string;
+  /** Whether there are weights to take. */
+  saved: boolean;
   config?: RunConfig;
   plan?: PlanReport;
   collection?: CollectionReport;
@@ -45,7 +54,9 @@ const REDRAW_MS = 250;
 const MOST_LOG_LINES = 1000;
 
 export class Session extends Model {
-  readonly engine: EngineService = startEngine();
+  engine!: EngineClient;
+  /** Why there is no engine any more. */
+  engineProblem: string | undefined;
   adapter: AdapterReport | undefined;
   /** Why no device could be opened. */
   deviceProblem: string | undefined;
@@ -53,6 +64,8 @@ export class Session extends Model {
   /** Newest first; undefined until they were read. */
   stored: readonly RunListing[] | undefined;
   storedProblem: string | undefined;
+  /** What prepared scans take of the storage. */
+  preparedBytes = 0;
 
   #redraw: ReturnType<typeof setTimeout> | undefined;
 
@@ -60,13 +73,16 @@ export class Session extends Model {
     return this.run !== undefined && isLive(this.run.phase);
   }
 
-  /** A run of an earlier visit that did not end by itself, the newest. */
+  /** The newest run of an earlier visit that did not end by itself, unless the person has put the offer away. */
   get resumable(): RunListing | undefined {
-    return this.live ? undefined : this.stored?.find((run) => canResume(run) && run.phase !== 'stopped');
+    if (this.live) return undefined;
+    const newest = this.stored?.find((run) => run.phase === 'interrupted' && hasCheckpoint(run));
+    return newest?.id === remembered().dismissedRun ? undefined : newest;
   }
 
   constructor() {
     super();
+    this.#startEngine();
     // Another tab may have trained meanwhile.
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible' && this.stored) void this.list();
@@ -74,9 +90,9 @@ export class Session extends Model {
   }
 
   async open(): Promise<void> {
+    this.deviceProblem = undefined;
     try {
       this.adapter = await this.engine.open();
-      this.deviceProblem = undefined;
     } catch (error) {
       this.deviceProblem = sentence(error);
     }
@@ -84,9 +100,18 @@ export class Session extends Model {
     await this.list();
   }
 
+  /** After the engine has died: another one. */
+  async restart(): Promise<void> {
+    this.engine.terminate();
+    this.#startEngine();
+    this.changed();
+    await this.open();
+  }
+
   async list(): Promise<void> {
     try {
       this.stored = await this.engine.listRuns();
+      this.preparedBytes = await this.engine.cacheBytes();
       this.storedProblem = undefined;
     } catch (error) {
       this.stored ??= [];
@@ -99,37 +124,49 @@ export class Session extends Model {
   async start(request: StartRequest): Promise<void> {
     if (this.live) return;
     void navigator.storage.persist?.(); // so that the browser does not make room with our runs
-    const id = request.resume ?? request.id ?? '';
-    const curves = request.resume ? await this.curvesOf(request.resume).catch(() => new CurveData()) : new CurveData();
-    const { baselines } = curves;
-    const previews = new PreviewHistory();
-    const run: CurrentRun = { id, phase: 'preparing', detail: '', curves, previews, log: [], baselines };
+    const run: CurrentRun = {
+      id: request.resume ?? request.id ?? '',
+      phase: 'preparing',
+      detail: '',
+      started: false,
+      saved: this.stored?.some((each) => each.id === request.resume && hasCheckpoint(each)) ?? false,
+      curves: new CurveData(),
+      previews: new PreviewHistory(),
+      log: [],
+    };
     this.run = run;
-    this.changed();
+    this.#setPhase(run, 'preparing');
     try {
+      if (request.resume) {
+        await this.curvesOf(request.resume).then(
+          (curves) => Object.assign(run, { curves, baselines: curves.baselines }),
+          () => undefined, // it begins without its earlier curves
+        );
+      }
       // The engine lives in a worker: a function goes there as a Comlink proxy, made by the client.
       run.id = await this.engine.start(request, (event) => this.#told(run, event));
-      void this.engine.finished().then((result) => {
-        if (result.error && !run.error) run.error = HysparkError.fromPlain(result.error).message;
-        run.verdict = result.verdict;
-        this.#setPhase(run, result.phase);
-        void this.list();
-      });
+      run.started = true;
+      void this.#follow(run);
     } catch (error) {
-      run.error = sentence(error);
-      this.#setPhase(run, 'failed');
+      const isCancelled = error instanceof HysparkError && error.code === 'aborted';
+      if (isCancelled) this.run = undefined;
+      else run.error = startProblem(error, request);
+      this.#setPhase(run, isCancelled ? 'stopped' : 'failed');
     }
     await this.list();
   }
 
-  /** `pause`, `resume` or `stop` of the run under way. */
-  async command(name: 'pause' | 'resume' | 'stop'): Promise<void> {
+  /** Asks for something that the run under way does after the steps in flight. */
+  async command(name: Command): Promise<void> {
     const { run } = this;
-    if (!run) return;
+    if (!run || run.asked) return;
+    run.asked = name;
+    this.changed();
     try {
       await this.engine[name]();
     } catch (error) {
-      run.error = sentence(error);
+      run.asked = undefined;
+      run.error ??= sentence(error);
       this.changed();
     }
     await this.list();
@@ -141,6 +178,12 @@ export class Session extends Model {
     this.changed();
   }
 
+  /** Puts the offer to continue this run away; it stays among the runs. */
+  dismissOffer(run: RunListing): void {
+    remember({ dismissedRun: run.id });
+    this.changed();
+  }
+
   async curvesOf(id: string): Promise<CurveData> {
     return CurveData.fromMetrics(await (await this.engine.readRunFile(id, 'metrics.jsonl')).text());
   }
@@ -148,6 +191,37 @@ export class Session extends Model {
   async remove(id: string): Promise<void> {
     await this.engine.deleteRun(id);
     if (this.run?.id === id) this.run = undefined;
+    await this.list();
+  }
+
+  async clearPrepared(): Promise<void> {
+    await this.engine.clearCache();
+    await this.list();
+  }
+
+  #startEngine(): void {
+    const engine = startEngine();
+    this.engine = engine;
+    this.engineProblem = undefined;
+    void engine.died.then((why) => {
+      if (engine !== this.engine) return;
+      this.engineProblem = `The engine is not running: ${why.replace(/\.$/, '')}.`;
+      this.adapter = undefined;
+      this.changed();
+    });
+  }
+
+  /** Waits for the end of a run. Only an engine that died does not tell it: then the run was interrupted, as by a crash of the tab. */
+  async #follow(run: CurrentRun): Promise<void> {
+    try {
+      const result = await this.engine.finished();
+      if (result.error && !run.error) run.error = HysparkError.fromPlain(result.error).message;
+      run.verdict = result.verdict;
+      this.#setPhase(run, result.phase);
+    } catch (error) {
+      run.error = sentence(error);
+      this.#setPhase(run, 'interrupted');
+    }
     await this.list();
   }
 
@@ -186,6 +260,7 @@ export class Session extends Model {
         if (run.log.length > MOST_LOG_LINES) run.log.shift();
         break;
       case 'checkpoint':
+        run.saved = true;
         run.log.push({ time: Date.now(), level: 'info', text: `Checkpoint at step ${event.step}.` });
         break;
     }
@@ -196,6 +271,8 @@ export class Session extends Model {
   }
 
   #setPhase(run: CurrentRun, phase: RunPhase): void {
+    // While a lost GPU is replaced, what was asked for is still to be done.
+    if (phase !== run.phase && phase !== 'preparing') run.asked = undefined;
     run.phase = phase;
     keepAwake(phase === 'preparing' || phase === 'training');
     this.changed();
@@ -206,7 +283,19 @@ export function isLive(phase: RunPhase): boolean {
   return phase === 'preparing' || phase === 'training' || phase === 'paused';
 }
 
-export function canResume({ phase, files }: RunListing): boolean {
-  const left = phase === 'interrupted' || phase === 'stopped' || phase === 'failed';
-  return left && files.some(({ path }) => path.startsWith('checkpoints/'));
+export function hasCheckpoint({ files }: RunListing): boolean {
+  return files.some(({ path }) => path.startsWith('checkpoints/'));
+}
+
+export function canResume(run: RunListing): boolean {
+  return ['interrupted', 'stopped', 'failed'].includes(run.phase) && hasCheckpoint(run);
+}
+
+/** Why a run did not start, with what the page can say about scans and weights that do not fit. */
+function startProblem(error: unknown, { resume, weights }: StartRequest): string {
+  const text = sentence(error);
+  if (!(error instanceof HysparkError) || error.code !== 'mismatch') return text;
+  if (resume) return `${text} A scan’s name in runs stands beside its pictures, as “Known to runs as”.`;
+  if (!weights) return text;
+  return `${text} The weights under “Start from” need the network and crop that they were trained with; “take what fits” leaves out the others.`;
 }

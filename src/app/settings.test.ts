@@ -52,3 +52,17 @@ test('what is no number is told without the engine, and left empty means the def
   expect(settings.problems.size).toBe(0);
   expect(resolveConfig(settings.options)).toEqual(resolveConfig({}));
 });
+
+test('weights of a run bring its network, crop and mask ratio into the form', () => {
+  const weights = { name: 'a run', blob: new Blob() };
+  const config = resolveConfig({ preset: 'small', model: { crop: 64 }, batch: 7 });
+  const settings = new Settings();
+  settings.type('crop', '32');
+  settings.type('maskRatio', '0.5');
+  settings.type('batch', '3');
+  settings.startFrom(weights, config);
+  expect(settings.weights).toBe(weights);
+  const found = resolveConfig(settings.options);
+  expect(found.model).toEqual(config.model);
+  expect(found.batch).toBe(3); // no matter of the weights
+});

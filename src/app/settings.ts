@@ -1,7 +1,7 @@
 /** What a person sets before a run: the texts of the fields, the options they mean, and what is wrong with them. */
 
 import { HysparkError } from '../errors.ts';
-import type { RunOptions } from '../index.ts';
+import { PRESETS, type RunConfig, type RunOptions } from '../index.ts';
 import { remember, remembered } from './remember.ts';
 import { Model } from './view.ts';
 
@@ -17,6 +17,8 @@ export interface Field {
   readonly advanced?: boolean;
   /** Words by which an error of the engine names it. */
   readonly saidAs: RegExp;
+  /** What is needed, where the engine's own words are for programs. */
+  readonly need?: string;
 }
 
 export const FIELDS: readonly Field[] = [
@@ -26,6 +28,7 @@ export const FIELDS: readonly Field[] = [
     hint: 'Share of patches hidden from the encoder',
     placeholder: '0.75',
     saidAs: /mask ?ratio/i,
+    need: 'a share between 0 and 1 that hides at least one of the crop’s patches and leaves one visible',
   },
   { name: 'batch', label: 'Batch', hint: 'Crops a pass; sets the memory', placeholder: '2', saidAs: /"batch"/ },
   {
@@ -100,7 +103,13 @@ export const FIELDS: readonly Field[] = [
   },
 ];
 
-const MODEL_FIELDS = ['maskRatio', 'crop'];
+const MODEL_FIELDS = ['maskRatio', 'crop'] as const;
+
+/** Weights to start from. */
+export interface Weights {
+  readonly name: string;
+  readonly blob: Blob;
+}
 
 export class Settings extends Model {
   preset: PresetName = 'tiny';
@@ -109,8 +118,7 @@ export class Settings extends Model {
   precision: Precision = 'float32';
   /** Of the fields, as typed; empty means the default. */
   values: Record<string, string> = {};
-  /** Weights to start from. */
-  weights: { readonly name: string; readonly blob: Blob } | undefined;
+  weights: Weights | undefined;
   partialWeights = false;
 
   constructor() {
@@ -147,6 +155,14 @@ export class Settings extends Model {
     this.#keep();
   }
 
+  /** Weights of a run, which fit its own network only: so its choices become those of the form. */
+  startFrom(weights: Weights, { preset, model }: RunConfig): void {
+    const values = { ...this.values };
+    for (const name of MODEL_FIELDS) values[name] = model[name] === PRESETS[preset][name] ? '' : String(model[name]);
+    this.values = values;
+    this.set({ weights, preset });
+  }
+
   /** Fields that hold no number, with why: known without asking the engine. */
   get problems(): Map<string, string> {
     const problems = new Map<string, string>();
@@ -168,7 +184,7 @@ export class Settings extends Model {
     for (const { name } of FIELDS) {
       const value = number(name);
       if (value === undefined) continue;
-      if (MODEL_FIELDS.includes(name)) model[name] = value;
+      if (isModelField(name)) model[name] = value;
       else if (name === 'length') options[this.unit] = value;
       else options[name] = value;
     }
@@ -186,10 +202,16 @@ export class Settings extends Model {
   }
 }
 
+function isModelField(name: string): name is (typeof MODEL_FIELDS)[number] {
+  return (MODEL_FIELDS as readonly string[]).includes(name);
+}
+
 /** The field that an error is about, and the error without the field's name in front. */
 export function fieldOf(error: unknown): { name: string; text: string } | undefined {
   if (!(error instanceof HysparkError)) return undefined;
   const { doing, got, need } = error.parts;
   const field = FIELDS.find(({ saidAs }) => saidAs.test(doing));
-  return field && { name: field.name, text: need ? `${got} cannot be used. Needed: ${need}.` : error.message };
+  if (!field) return undefined;
+  const wanted = field.need ?? need;
+  return { name: field.name, text: wanted ? `${got} cannot be used. Needed: ${wanted}.` : error.message };
 }

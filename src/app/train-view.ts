@@ -2,7 +2,8 @@
 
 import { html, nothing } from 'lit';
 import type { RunPhase, VerdictKind } from '../index.ts';
-import type { CurrentRun } from './session.ts';
+import { progressText } from './scans.ts';
+import { type CurrentRun, isLive } from './session.ts';
 import { navigation, scans, session } from './state.ts';
 import { bytes, clock, digits, duration, loss, percent, plural, runName } from './text.ts';
 import { View } from './view.ts';
@@ -85,14 +86,15 @@ class TrainView extends View {
       <div class="message notice" role="status">
         <span>The run of <b>${runName(id)}</b> was interrupted after step ${step} of ${config.steps}.${scans.usable.length === 0 ? ' Add its scans to continue it.' : ''}</span>
         <span class="spring"></span>
-        <button class="primary" ?disabled=${scans.usable.length === 0 || scans.busy || !session.adapter} @click=${() => resumeRun(id)}>Continue it</button>
+        <button class="primary" ?disabled=${!canResumeNow()} @click=${() => resumeRun(id)}>Continue it</button>
+        <button class="quiet" aria-label="Dismiss" title="Dismiss: it stays among the runs" @click=${() => session.dismissOffer(resumable)}>×</button>
       </div>
     `;
   }
 
   #scansLine() {
     const count = scans.usable.length;
-    if (scans.busy) return html`<p class="muted">${scans.progress!.what}…</p>`;
+    if (scans.progress) return html`<p class="muted">${progressText(scans.progress)}</p>`;
     if (count > 0) return html`<p class="muted">On ${plural(count, 'scan')}. <a href="#scans">Look at them</a></p>`;
     return html`
       <div class="message notice">
@@ -127,7 +129,7 @@ class TrainView extends View {
         </dl>
         ${error ? html`<p class="message bad" role="alert">${error}</p>` : nothing}
         ${this.#warning(run)}
-        ${phase === 'preparing' ? html`<p class="message notice" role="status"><span class="spinner"></span>${run.detail || 'Preparing'}…</p>` : nothing}
+        ${this.#doing(run)}
         ${verdict?.sentence ? html`<p class="message verdict ${VERDICT_CLASS[verdict.kind]}" role="status">${verdict.sentence}</p>` : nothing}
       </section>
       <section class="card curves-card" aria-label="Curves">
@@ -164,25 +166,33 @@ class TrainView extends View {
     `;
   }
 
+  /** What the run is at where it does not train: at once what was asked for, for that is done after the steps in flight only. */
+  #doing({ phase, asked, started, detail }: CurrentRun) {
+    let text = phase === 'preparing' ? detail || 'Preparing' : '';
+    if (asked === 'pause') text = 'Pausing after this step';
+    if (asked === 'stop') text = started ? 'Stopping after this step' : 'Cancelling';
+    if (asked === 'stop' && phase === 'paused') text = 'Stopping';
+    return text ? html`<p class="message notice" role="status"><span class="spinner"></span>${text}…</p>` : nothing;
+  }
+
+  /**
+   * The two buttons of a run under way are the same ones in all its phases, so that neither goes away under a finger or with the focus. Once
+   * one was pressed both wait: disabled in words only, which keeps the focus.
+   */
   #controls(run: CurrentRun) {
-    const { phase } = run;
-    if (phase === 'training') {
+    const { phase, asked, started } = run;
+    if (isLive(phase)) {
+      const isPaused = phase === 'paused';
+      const isWaiting = asked !== undefined;
       return html`
-        <button @click=${() => session.command('pause')}>Pause</button>
-        <button @click=${() => session.command('stop')}>Stop</button>
+        <button class=${isPaused ? 'primary' : ''} ?hidden=${phase === 'preparing'} aria-disabled=${isWaiting} @click=${() => session.command(isPaused ? 'resume' : 'pause')}>${isPaused ? 'Resume' : 'Pause'}</button>
+        <button aria-disabled=${isWaiting} @click=${() => session.command('stop')}>${started ? 'Stop' : 'Cancel'}</button>
       `;
     }
-    if (phase === 'paused') {
-      return html`
-        <button class="primary" @click=${() => session.command('resume')}>Resume</button>
-        <button @click=${() => session.command('stop')}>Stop</button>
-      `;
-    }
-    if (phase === 'preparing') return nothing;
     return html`
-      ${phase !== 'finished' && run.id ? html`<button ?disabled=${scans.usable.length === 0} @click=${() => resumeRun(run.id)}>Continue</button>` : nothing}
-      <button @click=${() => session.dismiss()}>New run</button>
-      <button class="primary" @click=${() => navigation.go('runs')}>Take the weights</button>
+      ${phase !== 'finished' && run.saved ? html`<button ?disabled=${!canResumeNow()} @click=${() => resumeRun(run.id)}>Continue</button>` : nothing}
+      <button class=${run.saved ? '' : 'primary'} @click=${() => session.dismiss()}>New run</button>
+      ${run.saved ? html`<button class="primary" @click=${() => navigation.go('runs', run.id)}>Take the weights</button>` : nothing}
     `;
   }
 
@@ -206,6 +216,11 @@ class TrainView extends View {
       </p>
     `;
   }
+}
+
+/** Whether there is a GPU, and whether there are scans to go on with. */
+export function canResumeNow(): boolean {
+  return session.adapter !== undefined && scans.usable.length > 0 && !scans.busy;
 }
 
 /** Continues a stored run on the scans in the list. */

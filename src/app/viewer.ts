@@ -3,6 +3,7 @@
 import { html, nothing, type PropertyValues } from 'lit';
 import { apply } from '../data/affine.ts';
 import { drawSlice, type Placement, pixelAt } from './canvas-view.ts';
+import { edgeLetters } from './edges.ts';
 import type { ViewVolume } from './scan-protocol.ts';
 import type { ScanItem } from './scans.ts';
 import { huColours, middle, PLANES, type Plane, slicePixels, type Triple, WINDOWS } from './slices.ts';
@@ -10,6 +11,10 @@ import { scans } from './state.ts';
 import { digits, hu, place, sentence, shape, sizes } from './text.ts';
 import { View } from './view.ts';
 import './volume-view.ts';
+
+/** Windows that scans can be looked at with, HU: their values are 16-bit numbers. */
+const WIDTHS = [1, 65535] as const;
+const LEVELS = [-32768, 32767] as const;
 
 class Viewer extends View {
   static override properties = { item: { attribute: false } };
@@ -83,7 +88,6 @@ class Viewer extends View {
     const volume = this.#volume;
     const count = volume ? volume.shape[plane.normal] : 1;
     const index = this.#at[plane.normal];
-    const [left, right, top, bottom] = plane.edges;
     return html`
       <figure class="plane ${volume ? '' : 'loading'}">
         <canvas
@@ -94,18 +98,11 @@ class Viewer extends View {
           @pointermove=${(event: PointerEvent) => event.buttons > 0 && this.#point(plane, event)}
           @wheel=${(event: WheelEvent) => this.#scroll(plane, event)}
         ></canvas>
-        ${
-          volume
-            ? html`
-                <span class="edge left">${left}</span><span class="edge right">${right}</span>
-                <span class="edge top">${top}</span><span class="edge bottom">${bottom}</span>
-              `
-            : html`<span class="spinner" role="status" aria-label="Reading the scan"></span>`
-        }
+        ${volume ? edgeLetters(plane) : html`<span class="spinner" role="status" aria-label="Reading the scan"></span>`}
         <figcaption>
           <span class="plane-name">${plane.name}</span>
           <input
-            type="range" min="0" max=${count - 1} .value=${String(index)} ?disabled=${!volume} aria-label="${plane.name} slice"
+            type="range" min="0" max=${count - 1} .value=${String(index)} ?disabled=${!volume} aria-label="${plane.name} slice" aria-valuetext="slice ${index + 1} of ${count}"
             @input=${(event: Event) => this.#move(plane.normal, Number((event.target as HTMLInputElement).value))}
           />
           <output>${volume ? `${index + 1} / ${count}` : ''}</output>
@@ -183,7 +180,7 @@ class Viewer extends View {
   }
 
   #scroll({ normal }: Plane, event: WheelEvent): void {
-    if (!this.#volume) return;
+    if (!this.#volume || event.ctrlKey) return; // with Ctrl it is the browser's zoom
     event.preventDefault();
     this.#move(normal, this.#at[normal] - Math.sign(event.deltaY));
   }
@@ -211,14 +208,14 @@ class Viewer extends View {
   }
 
   #width(event: Event): void {
-    const width = Math.max(1, Number((event.target as HTMLInputElement).value) || 1);
-    const level = (this.#range[0] + this.#range[1]) / 2;
+    const [low, high] = this.#range;
+    const [level, width] = [(low + high) / 2, typed(event, high - low, WIDTHS)];
     this.#setRange([level - width / 2, level + width / 2]);
   }
 
   #level(event: Event): void {
-    const level = Number((event.target as HTMLInputElement).value) || 0;
-    const half = (this.#range[1] - this.#range[0]) / 2;
+    const [low, high] = this.#range;
+    const [level, half] = [typed(event, (low + high) / 2, LEVELS), (high - low) / 2];
     this.#setRange([level - half, level + half]);
   }
 
@@ -226,6 +223,14 @@ class Viewer extends View {
     this.#volumeView = on;
     this.requestUpdate();
   }
+}
+
+/** What was typed into a number's field, within limits, or what was there before; the field shows what was taken. */
+function typed(event: Event, before: number, [least, most]: readonly [number, number]): number {
+  const input = event.target as HTMLInputElement;
+  const value = Number.isFinite(input.valueAsNumber) ? Math.max(least, Math.min(most, input.valueAsNumber)) : before;
+  input.value = String(value);
+  return value;
 }
 
 function same(a: readonly number[], b: readonly number[]): boolean {

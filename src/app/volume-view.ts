@@ -15,6 +15,12 @@ class VolumeView extends View {
   #problem: string | undefined;
   #shown = false;
 
+  /** Browsers grant a page a few WebGL contexts only, and take them back when it pleases them: so it is given up at once. */
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#end();
+  }
+
   protected override render() {
     if (this.#problem) return html`<p class="message bad" role="alert">${this.#problem}</p>`;
     return html`
@@ -41,17 +47,26 @@ class VolumeView extends View {
     const niivue = new Niivue({
       backColor: [0, 0, 0, 1],
       show3Dcrosshair: false,
-      isOrientCube: false,
+      isOrientCube: true, // letters on its faces say how the body lies
       logLevel: 'error',
     });
+    if (!this.isConnected) return; // closed meanwhile
     this.#niivue = niivue;
     await niivue.attachToCanvas(this.querySelector('canvas')!);
     niivue.setSliceType(SLICE_TYPE.RENDER);
     await niivue.loadFromArrayBuffer(file.buffer, 'scan.nii');
+    if (!this.isConnected) return this.#end();
     niivue.setRenderAzimuthElevation(200, 15);
     this.#shown = true;
     this.#window();
     this.requestUpdate();
+  }
+
+  #end(): void {
+    if (!this.#niivue) return;
+    this.#niivue.cleanup();
+    this.#niivue = undefined;
+    this.querySelector('canvas')?.getContext('webgl2')?.getExtension('WEBGL_lose_context')?.loseContext();
   }
 
   #window(): void {

@@ -2,13 +2,19 @@
 
 let wanted = false;
 let lock: WakeLockSentinel | undefined;
+/** One change after the other: a lock that is still being asked for cannot be given back. */
+let changes = Promise.resolve();
 
 export function keepAwake(on: boolean): void {
   wanted = on;
-  void update();
+  update();
 }
 
-async function update(): Promise<void> {
+function update(): void {
+  changes = changes.then(change);
+}
+
+async function change(): Promise<void> {
   if (!wanted) {
     await lock?.release();
     lock = undefined;
@@ -18,4 +24,4 @@ async function update(): Promise<void> {
   }
 }
 
-document.addEventListener('visibilitychange', () => void update());
+document.addEventListener('visibilitychange', update);

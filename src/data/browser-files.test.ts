@@ -19,7 +19,10 @@ test('dropped files and nested folders, several at once, however many files a fo
   const slices = Array.from({ length: 7 }, (_, i) => entry(`/scans/ct/${i}.dcm`));
   const folder = entry('/scans', [entry('/scans/a.nii'), entry('/scans/ct', slices), entry('/scans/empty', [])]);
   const items = [folder, entry('/b.nii.gz'), null].map((e) => ({ webkitGetAsEntry: () => e }));
-  const files = await filesFromDrop(items as unknown as DataTransferItem[]);
+  const counts: number[] = [];
+  const files = await filesFromDrop(items as unknown as DataTransferItem[], (count) => counts.push(count));
+  expect(counts[0]).toBe(0);
+  expect(Math.max(...counts)).toBe(8); // the ninth is the last
   expect(files.map(({ path }) => path).sort()).toEqual([
     'b.nii.gz',
     'scans/a.nii',

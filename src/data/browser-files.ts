@@ -7,19 +7,23 @@ export function filesFromInput(files: Iterable<File>): FoundFile[] {
   return [...files].map((file) => found(file.webkitRelativePath || file.name, file));
 }
 
+/** Told how many files were found so far, while folders are walked. */
+export type OnFound = (count: number) => void;
+
 /**
  * Everything dropped: files and folders, nested ones included. Call it in the drop event's handler itself: the
  * browser forgets the items when that returns, so their entries are taken before the first wait.
  */
-export function filesFromDrop(items: Iterable<DataTransferItem>): Promise<FoundFile[]> {
+export function filesFromDrop(items: Iterable<DataTransferItem>, onFound?: OnFound): Promise<FoundFile[]> {
   const entries = [...items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  return collect(entries);
+  return collect(entries, onFound);
 }
 
-async function collect(entries: readonly FileSystemEntry[]): Promise<FoundFile[]> {
+async function collect(entries: readonly FileSystemEntry[], onFound?: OnFound): Promise<FoundFile[]> {
   const files: FoundFile[] = [];
   const folders: FileSystemEntry[] = [...entries];
   for (let entry = folders.pop(); entry; entry = folders.pop()) {
+    onFound?.(files.length);
     try {
       if (entry.isFile) files.push(await fileOf(entry as FileSystemFileEntry));
       else folders.push(...(await childrenOf(entry as FileSystemDirectoryEntry)));

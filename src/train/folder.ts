@@ -40,6 +40,8 @@ export interface RunStatus {
   readonly loss?: number;
   readonly heldOutLoss?: number;
   readonly verdict: string;
+  /** Why it failed. */
+  readonly error?: string;
 }
 
 export interface StoredCheckpoint {

@@ -420,7 +420,7 @@ export class Run {
       preview: this.picture,
       error: error?.toPlain(),
     };
-    const report = await this.writeReport(result).catch((cause) => this.unsaved(cause));
+    const report = await this.writeEnd(result).catch((cause) => this.unsaved(cause));
     this.trainer!.destroy();
     this.enter(this.phase, '', error);
     return { ...result, report };
@@ -433,10 +433,10 @@ export class Run {
     if (this.steps.areInWeights) await this.checkpoint();
   }
 
-  private async writeReport(result: RunResult): Promise<string | undefined> {
+  private async writeEnd(result: RunResult): Promise<string | undefined> {
     const { folder } = this;
     await folder.flush();
-    await folder.saveStatus(this.status());
+    await folder.saveStatus({ ...this.status(), error: result.error && HysparkError.fromPlain(result.error).message });
     return writeReport(folder, result, this.device.report.name);
   }
 

@@ -237,6 +237,8 @@ export interface RunListing {
   readonly loss?: number;
   readonly heldOutLoss?: number;
   readonly verdict: string;
+  /** Why it failed. */
+  readonly error?: string;
   readonly bytes: number;
   /** Every file of the run: `config.json`, `metrics.jsonl`, `previews/…png`, `checkpoints/…safetensors`, `report.html`. */
   readonly files: readonly { readonly path: string; readonly size: number }[];

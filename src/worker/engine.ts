@@ -300,6 +300,7 @@ export class Engine implements EngineService {
       loss: status?.loss,
       heldOutLoss: status?.heldOutLoss,
       verdict: status?.verdict ?? '',
+      error: phase === 'failed' ? status?.error : undefined,
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       files,
     };

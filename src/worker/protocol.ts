@@ -32,7 +32,7 @@ export interface EngineOptions {
 }
 
 export interface StartRequest {
-  /** Files and folders as found (`filesFromInput`, `filesFromDrop`, `findFiles`). Needed to resume as well: scans are never copied. */
+  /** Files and folders as found (`filesFromInput`, `filesFromDrop`, `findFiles`). Needed to resume as well: what is kept of scans, prepared volumes, goes when room is needed. */
   readonly files: readonly FoundFile[];
   readonly options?: RunOptions;
   /** Name of the run's folder. Default from the time. */
