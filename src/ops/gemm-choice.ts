@@ -59,6 +59,15 @@ export function mostSplits(weights: number): number {
 
 /** WebGPU's default, which every adapter has. */
 export const WORKGROUP_MEMORY = 16384;
+/** Likewise. Some adapters, and browsers that hide which one it is, allow no more. */
+const WORKGROUP_THREADS = 256;
+
+/** Threads that a workgroup may have. */
+export function workgroupThreads({ limits }: Target): number {
+  const { maxComputeInvocationsPerWorkgroup = WORKGROUP_THREADS, maxComputeWorkgroupSizeX = WORKGROUP_THREADS } =
+    limits ?? {};
+  return Math.min(maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX);
+}
 
 /** Workgroups to cut a weight gradient's rows for: enough to fill a large GPU a few times over. */
 export const USUAL_WORKGROUPS = 1024;

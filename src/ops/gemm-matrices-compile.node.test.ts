@@ -5,8 +5,10 @@
 
 import { expect, test } from 'vitest';
 import type { ProductVariant } from '../../shaders/gemm/family.ts';
+import type { SubgroupMatrix } from '../../shaders/gemm/matrix.wgsl.ts';
 import { type Addressing, TAPS } from '../../shaders/lib/rows.ts';
 import { openDevice } from '../gpu/device.ts';
+import type { Target } from '../tape/op.ts';
 import type { Candidate } from './gemm-choice.ts';
 import { matrixProducts, matrixWeightGradients } from './gemm-matrices.ts';
 
@@ -40,6 +42,8 @@ const VARIANTS: readonly ProductVariant[] = [
 
 const COLUMNS = [8, 24, 40, 64, 96];
 
+const withMatrices = (...matrices: SubgroupMatrix[]): Target => ({ class: 'gpu', subgroupSize: 0, matrices });
+
 /** 4 · 32 threads are a multiple of what the null backend calls its largest subgroup, 2 · 32 are not: it is told of smaller ones. */
 const lanesFor = (subgroups: number) => 128 / subgroups;
 
@@ -59,7 +63,7 @@ test('compiles', async () => {
       for (const variant of VARIANTS) {
         for (const unitStride of [true, false]) {
           const product = { rows: 100, inner: 20, columns, edge: 1, unitStride, vectors: columns > 8, half: true };
-          await compile(matrixProducts([{ ...shape, lanes: lanesFor(4) }], variant, product));
+          await compile(matrixProducts(withMatrices({ ...shape, lanes: lanesFor(4) }), variant, product));
         }
       }
       for (const addressing of Object.keys(TAPS) as Addressing[]) {
@@ -78,7 +82,11 @@ test('compiles', async () => {
           };
           const subgroups = subgroupsDown * (columns > 48 ? 2 : 1);
           await compile(
-            matrixWeightGradients([{ ...shape, lanes: lanesFor(subgroups) }], { addressing, bias: false }, gradient),
+            matrixWeightGradients(
+              withMatrices({ ...shape, lanes: lanesFor(subgroups) }),
+              { addressing, bias: false },
+              gradient,
+            ),
           );
         }
       }
@@ -88,7 +96,7 @@ test('compiles', async () => {
   const gradients = 2 * Object.keys(TAPS).length;
   expect(compiled.size).toBe(SHAPES.length * COLUMNS.length * (products + gradients));
   const { kernel } = matrixWeightGradients(
-    [{ ...SHAPES[0], lanes: lanesFor(1) }],
+    withMatrices({ ...SHAPES[0], lanes: lanesFor(1) }),
     { addressing: 'rows', bias: false },
     { rows: 1, inner: 1, columns: 1, edge: 1, taps: 1, vectors: false, half: false },
   )[0]!.choice();
@@ -97,14 +105,14 @@ test('compiles', async () => {
 });
 
 test('f16 rounds what is stored as f16, and the forward pass; no other gradient', () => {
-  const matrices = [{ input: 'f16', M: 16, N: 16, K: 16, lanes: 32 }] as const;
+  const target = withMatrices({ input: 'f16', M: 16, N: 16, K: 16, lanes: 32 });
   const forward = { rows: 64, inner: 32, columns: 32, edge: 1, unitStride: true, vectors: true, half: false };
   const [usual, slope] = [VARIANTS[0]!, { ...VARIANTS[0]!, slope: true }];
   const counts = (half: boolean) => [
-    matrixProducts(matrices, usual, { ...forward, half }).length,
-    matrixProducts(matrices, usual, { ...forward, half, unitStride: false }).length,
-    matrixProducts(matrices, slope, { ...forward, half }).length,
-    matrixWeightGradients(matrices, { addressing: 'rows', bias: false }, { ...forward, half, taps: 1 }).length,
+    matrixProducts(target, usual, { ...forward, half }).length,
+    matrixProducts(target, usual, { ...forward, half, unitStride: false }).length,
+    matrixProducts(target, slope, { ...forward, half }).length,
+    matrixWeightGradients(target, { addressing: 'rows', bias: false }, { ...forward, half, taps: 1 }).length,
   ];
   expect(counts(false)).toEqual([1, 0, 0, 0]);
   expect(counts(true)).toEqual([1, 1, 1, 1]);

@@ -14,6 +14,7 @@ import {
   matrixWeightGradientKernel,
   type SubgroupMatrix,
 } from '../../shaders/gemm/matrix.wgsl.ts';
+import type { Target } from '../tape/op.ts';
 import {
   type Candidate,
   REORDERED,
@@ -21,6 +22,7 @@ import {
   splitRows,
   USUAL_WORKGROUPS,
   WORKGROUP_MEMORY,
+  workgroupThreads,
 } from './gemm-choice.ts';
 
 /**
@@ -44,15 +46,17 @@ const BLOCKS = [
  * and nothing scales them.
  */
 export function matrixProducts(
-  matrices: readonly SubgroupMatrix[] | undefined,
+  target: Target,
   variant: ProductVariant,
   { rows, columns, unitStride, vectors, half }: ProductShape,
 ): readonly Candidate[] {
   const { addressing, constant } = variant;
+  const { matrices } = target;
   if (!matrices || constant || (addressing !== 'rows' && addressing !== 'neighbours')) return [];
   return (['f32', 'f16'] as const).flatMap((input) => {
     if (input === 'f16' && !half && (variant.slope || !unitStride)) return [];
-    return tilesOf(matrices, input, columns).map((tile) => {
+    const tiles = tilesOf(matrices, input, columns).filter((tile) => threadsOf(tile) <= workgroupThreads(target));
+    return tiles.map((tile) => {
       const [down, across] = [tile.subgroupsDown * MATRIX_ROWS, tile.subgroupsAcross * tile.columns];
       return {
         ...described(tile),
@@ -67,15 +71,18 @@ export function matrixProducts(
 
 /** With f16 only of factors that are stored so: those of a gradient may be too small for f16. */
 export function matrixWeightGradients(
-  matrices: readonly SubgroupMatrix[] | undefined,
+  target: Target,
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): readonly Candidate<SplitChoice>[] {
+  const { matrices } = target;
   const { inner, columns, taps, vectors, half } = shape;
   return (['f32', 'f16'] as const).flatMap((input) => {
     if (!matrices || (input === 'f16' && !half)) return [];
-    return tilesOf(matrices, input, columns).map((widest) => {
-      const tile = { ...widest, subgroupsDown: inner <= MATRIX_ROWS ? 1 : 2 };
+    const tiles = tilesOf(matrices, input, columns)
+      .map((widest) => ({ ...widest, subgroupsDown: inner <= MATRIX_ROWS ? 1 : 2 }))
+      .filter((tile) => threadsOf(tile) <= workgroupThreads(target));
+    return tiles.map((tile) => {
       const [down, across] = [tile.subgroupsDown * MATRIX_ROWS, tile.subgroupsAcross * tile.columns];
       const blocks = { x: Math.ceil(columns / across), y: Math.ceil(inner / down) * taps, depth: tile.depth };
       return {
@@ -88,6 +95,10 @@ export function matrixWeightGradients(
       };
     });
   });
+}
+
+function threadsOf({ subgroupsDown, subgroupsAcross, matrix }: MatrixTile): number {
+  return subgroupsDown * subgroupsAcross * matrix.lanes;
 }
 
 function described({ matrix, subgroupsDown, subgroupsAcross, columns, depth }: MatrixTile) {

@@ -10,7 +10,7 @@ import type {
   WeightGradientVariant,
 } from '../../shaders/gemm/family.ts';
 import { tileProductKernel } from '../../shaders/gemm/tile.wgsl.ts';
-import type { WorkgroupTile } from '../../shaders/gemm/tile-form.ts';
+import { spreadOf, type WorkgroupTile } from '../../shaders/gemm/tile-form.ts';
 import {
   gradientTileMemory,
   tapsOfBlock,
@@ -27,6 +27,7 @@ import {
   splitRows,
   USUAL_WORKGROUPS,
   WORKGROUP_MEMORY,
+  workgroupThreads,
 } from './gemm-choice.ts';
 import { matrixProducts, matrixWeightGradients } from './gemm-matrices.ts';
 
@@ -93,7 +94,7 @@ function splitsFor(t: WorkgroupTile, variant: ProductVariant, shape: ProductShap
   return Math.ceil(taps / Math.ceil(taps / Math.max(1, wanted))); // of as many taps each as that makes
 }
 
-export function tileProducts({ matrices }: Target, variant: ProductVariant, shape: ProductShape): readonly Candidate[] {
+export function tileProducts(target: Target, variant: ProductVariant, shape: ProductShape): readonly Candidate[] {
   const { rows, columns } = shape;
   // The work, rows and columns beyond the last included, over the workgroups that share it; among equals by the table's order.
   const ways = PRODUCT_TILES.flatMap(([t, speed]) => {
@@ -109,7 +110,7 @@ export function tileProducts({ matrices }: Target, variant: ProductVariant, shap
   const best = ways.sort((a, b) => a.cost - b.cost).slice(0, MOST);
   return [
     ...best.map(({ t, splits }) => productBy(t, splits, variant, shape)),
-    ...matrixProducts(matrices, variant, shape),
+    ...matrixProducts(target, variant, shape),
   ];
 }
 
@@ -144,7 +145,7 @@ const FEW_WORKGROUPS = 256;
 const MANY_WORKGROUPS = 4096;
 
 export function tileWeightGradients(
-  { matrices }: Target,
+  target: Target,
   variant: WeightGradientVariant,
   shape: WeightGradientShape,
 ): readonly Candidate<SplitChoice>[] {
@@ -153,26 +154,30 @@ export function tileWeightGradients(
   const least = Math.min(...GRADIENT_COLUMNS.map((across) => padded(columns, across)));
   const across = GRADIENT_COLUMNS.find((c) => padded(columns, c) === least)!;
   const memory = (t: WorkgroupTile) => gradientTileMemory(t, tapsOfBlock(variant, inner, t.down));
-  const usual = [128, 64, 32]
-    .map((down) => tile(down, across, 8, 8, 4))
+  const { down } = [128, 64, 32]
+    .map((most) => tile(most, across, 8, 8, 4))
     .find((t) => t.down === 32 || (joint > t.down / 2 && memory(t) <= WORKGROUP_MEMORY))!;
-  const { down } = usual;
+  const most = workgroupThreads(target);
+  const tiles = [
+    tile(down, across, 8, 8, 4),
+    tile(down, across, 8, 8, across > 16 ? 8 : 4),
+    ...(down > 64 ? [tile(64, across, 8, 8, 4)] : []),
+  ].filter((t) => spreadOf(t).threads <= most);
+  const usual = tiles[0]!;
   const ways: (readonly [WorkgroupTile, number])[] = [
-    [usual, USUAL_WORKGROUPS],
-    [tile(down, across, 8, 8, across % 8 === 0 && across > 16 ? 8 : 4), USUAL_WORKGROUPS],
-    ...(down > 64 ? [[tile(64, across, 8, 8, 4), USUAL_WORKGROUPS] as const] : []),
+    ...tiles.map((t) => [t, USUAL_WORKGROUPS] as const),
     [usual, MANY_WORKGROUPS],
     [usual, FEW_WORKGROUPS],
   ];
   const known = new Set<string>();
-  const tiles = ways.flatMap(([t, workgroups]) => {
+  const candidates = ways.flatMap(([t, workgroups]) => {
     const candidate = weightGradientBy(t, workgroups, variant, shape);
     const same = `${nameOf(t)} ${candidate.choice().splits}`;
     if (known.has(same)) return []; // as few rows as that are cut alike
     known.add(same);
     return [candidate];
   });
-  return [...tiles, ...matrixWeightGradients(matrices, variant, shape)];
+  return [...candidates, ...matrixWeightGradients(target, variant, shape)];
 }
 
 export function weightGradientBy(

@@ -21,6 +21,10 @@ export interface Target {
   readonly tuning?: Tuning;
   /** Shapes of matrices that the adapter multiplies in hardware; empty unless they were asked for. */
   readonly matrices?: readonly SubgroupMatrix[];
+  /** How many threads a workgroup may have; left out, WebGPU's default. */
+  readonly limits?: Partial<
+    Pick<AdapterReport['limits'], 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX'>
+  >;
 }
 
 /** Names of chosen kernels by what they do (`keyOf` in `ops/gemm-choice.ts`): plain data, kept with a run. */
