@@ -44,12 +44,15 @@ fn momentsOf(chunk: u32, channel: u32) -> vec3f {
   let plane = u.chunks * u.channels;
   return vec3f(partials[at], partials[at + plane], partials[at + 2u * plane]);
 }
+fn isFinite(value: f32) -> bool { return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u; }
 fn finish(channel: u32, all: vec3f) {
   let variance = all.z / all.x;
   statistics[channel] = all.y;
   statistics[u.channels + channel] = inverseSqrt(variance + u.epsilon);
-  runningMean[channel] = u.keep * runningMean[channel] + (1.0 - u.keep) * all.y;
-  runningVariance[channel] = u.keep * runningVariance[channel] + (1.0 - u.keep) * variance * u.unbias;
+  if (isFinite(all.y) && isFinite(variance)) {
+    runningMean[channel] = u.keep * runningMean[channel] + (1.0 - u.keep) * all.y;
+    runningVariance[channel] = u.keep * runningVariance[channel] + (1.0 - u.keep) * variance * u.unbias;
+  }
 }`;
 
 /** A workgroup a channel merges its chunks in a tree; 768 B of workgroup memory. */
@@ -84,7 +87,8 @@ const MERGE_IN_TURN = elementwise(`
 
 /**
  * Merges the partials: `statistics` [2, channels] = mean, 1 / sqrt(biased variance + epsilon), and moves the running ones: keep · running +
- * (1 − keep) · batch, with the unbiased variance (`unbias` = n / (n − 1)).
+ * (1 − keep) · batch, with the unbiased variance (`unbias` = n / (n − 1)). A channel whose statistics are not finite, because a map
+ * overflowed, leaves them as they are: they would never be finite again. WGSL may assume that all numbers are, so bits are looked at.
  */
 export function batchStatisticsKernel(tree: boolean): Kernel {
   return kernel({

@@ -186,6 +186,26 @@ describe('the loss scale', () => {
     },
   );
 
+  test('outlives an overflow of the forward pass, and so do running statistics', async () => {
+    await withMixed(MIXED, async (trainer) => {
+      const { variables } = trainer.model.declare;
+      await take(trainer, 0);
+      const weight = variables.parameters.find(({ name }) => name === 'decoder.2.conv2.weight')!;
+      const sound = await variables.read(weight);
+      variables.write(
+        weight,
+        sound.map((v) => v * 1e8),
+      );
+      expect((await take(trainer, 1)).gradientNorm).toBe(Number.POSITIVE_INFINITY);
+      variables.write(weight, sound);
+      expect(Number.isFinite((await take(trainer, 2)).gradientNorm)).toBe(true);
+      for (const state of variables.states) {
+        expect((await variables.read(state)).every(Number.isFinite), state.name).toBe(true);
+      }
+      expect(Number.isFinite(await trainer.viewer.loss(volume(0), trainer.fixedMask(0)))).toBe(true);
+    });
+  });
+
   test('is doubled after enough good steps', async () => {
     await withMixed(MIXED, async (trainer) => {
       trainer.setLossScale([1024, GROWTH_INTERVAL - 2]);
