@@ -126,6 +126,53 @@ describe('keeping gradients', () => {
     expect(await read()).toEqual([[6], [3]]);
   });
 
+  /** Each loss with its parameters' gradients; p and q are [600, 4], others [4]. */
+  const SHARING: Record<
+    string,
+    [loss: (tape: Tape, of: Record<'p' | 'q' | 'gamma' | 'b' | 'c', Tensor>) => Tensor, object]
+  > = {
+    'a sum’s': [(tape, { p, q }) => add(tape, { a: p, b: q }, undefined), { p: 3, q: 3 }],
+    'one alone, twice': [(tape, { p }) => add(tape, { a: p, b: p }, undefined), { p: 6 }],
+    'a sum’s, and again': [
+      (tape, { p, q }) => add(tape, { a: add(tape, { a: p, b: q }, undefined), b: p }, undefined),
+      { p: 6, q: 3 },
+    ],
+    'partial sums': [
+      (tape, { p, gamma, b, c }) =>
+        layerNorm(tape, { x: p, gamma, beta: add(tape, { a: b, b: c }, undefined) }, { epsilon: 1e-5 }),
+      { b: 1800, c: 1800 },
+    ],
+  };
+
+  test.each(Object.entries(SHARING))('which parameters share: %s', async (_, [record, expected]) => {
+    const device = await testDevice();
+    for (const accumulated of [false, true]) {
+      const variables = new Variables();
+      const [p, q] = ['p', 'q'].map((name) => variables.parameter(name, [600, 4])) as [Tensor, Tensor];
+      const [gamma, b, c] = ['gamma', 'b', 'c'].map((name) => variables.parameter(name, [4])) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      const tape = new Tape(device.report);
+      const keep = accumulated ? tape.input('keep', [1]) : undefined;
+      const gradients = tape.backward(sum(tape, { x: record(tape, { p, q, gamma, b, c }) }, { factor: 3 }));
+      keepGradients(tape, gradients, variables, keep);
+      await variables.allocate(device, true);
+      const plan = await compile(device, tape, variables);
+      plan.fillActivations();
+      await plan.step();
+      const found: Record<string, number> = {};
+      for (const parameter of gradients.keys()) {
+        const values = new Set(await variables.read(variables.gradientOf(parameter)));
+        if (values.size === 1) found[parameter.name] = [...values][0]!;
+      }
+      expect(found).toMatchObject(expected);
+      plan.destroy();
+      variables.destroy();
+    }
+  });
+
   /** Gradients that end in partial sums: norms and linear layers over many rows, in several chunks. */
   async function sums(accumulated: boolean, together: boolean) {
     const device = await testDevice();

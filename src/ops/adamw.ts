@@ -33,9 +33,11 @@ export function keepGradients(
   variables: Variables,
   keep?: Tensor,
 ): void {
-  // A launch may not read and write one buffer: what reads a gradient must not write another into the same chunks.
-  const finals = new Set(gradients.values());
-  const clashing = new Set<Tensor>();
+  const all = [...gradients.values()];
+  const finals = new Set(all);
+  const shared = new Set(all.filter((gradient, i) => all.indexOf(gradient) !== i));
+  // A launch may not read and write one buffer: what reads a gradient must not write another into the same chunks, and a copy does both.
+  const clashing = new Set(shared);
   for (const { kernel, tensors } of tape.dispatches) {
     if (!tensors.some((tensor, i) => kernel.bindings[i]!.access !== 'read' && finals.has(tensor))) continue;
     tensors.forEach((tensor, i) => {
@@ -45,14 +47,14 @@ export function keepGradients(
   const unsettled = new Map<Tensor, GradientSum[]>();
   for (const [parameter, gradient] of gradients) {
     const home = variables.gradientOf(parameter);
-    const sums = tape.takeSums(gradient);
+    const sums = shared.has(gradient) ? undefined : tape.takeSums(gradient);
     if (sums) {
       const flat = variables.flatGradientOf(parameter);
       if (!unsettled.has(flat.gradients)) unsettled.set(flat.gradients, []);
       unsettled.get(flat.gradients)!.push({ ...sums, size: gradient.size, place: flat.first });
     } else if (keep) {
       tape.dispatch(accumulateKernel(), { x: gradient, keep, total: home }, perElement(home.size));
-    } else if (gradient.home || clashing.has(gradient)) {
+    } else if (clashing.has(gradient)) {
       tape.dispatch(scaleKernel(), { x: gradient, y: home }, perElement(home.size, { factor: 1 }));
     } else {
       gradient.home = home;
