@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { sum } from '../ops/sum.ts';
 import { compile } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
@@ -27,6 +27,39 @@ describe('a device', () => {
       message: expect.stringMatching(/^Trying a bad buffer: got /),
     });
     device.check(); // and the device goes on
+  });
+
+  test('keeps no buffer of work that failed, at once or later', async () => {
+    const device = await testDevice();
+    const make = (label: string) => vi.spyOn(device.createBuffer(label, 16, GPUBufferUsage.STORAGE), 'destroy');
+    const work: Record<string, (fails: boolean) => unknown> = {
+      'a command is refused': (fails) =>
+        device.createBuffer(
+          'bad',
+          16,
+          fails ? GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE : GPUBufferUsage.STORAGE,
+        ),
+      'the work throws': (fails) => {
+        if (fails) throw new RangeError('mine');
+      },
+      'the work rejects': async (fails) => {
+        await undefined;
+        if (fails) throw new RangeError('mine');
+      },
+    };
+    for (const [doing, rest] of Object.entries(work)) {
+      for (const fails of [true, false]) {
+        let destroyed: ReturnType<typeof make> | undefined;
+        const done = device.guarded(doing, () => {
+          destroyed = make(doing);
+          return rest(fails);
+        });
+        const other = make('not of this work');
+        expect(await done.then(() => false).catch(() => true), doing).toBe(fails);
+        expect(destroyed!.mock.calls.length, doing).toBe(fails ? 1 : 0);
+        expect(other).not.toHaveBeenCalled();
+      }
+    }
   });
 
   test('leaves its error scopes balanced when the work throws', async () => {

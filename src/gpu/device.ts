@@ -82,6 +82,8 @@ export class Device {
   private failure: HysparkError | undefined;
   private disposed = false;
   private readonly compiled = new Map<string, Promise<CompiledKernel>>();
+  /** Buffers that the guarded work of now has created. */
+  private created: GPUBuffer[] | undefined;
 
   constructor(
     readonly gpu: GPUDevice,
@@ -129,7 +131,9 @@ export class Device {
     const size = Math.max(4, Math.ceil(bytes / 4) * 4);
     this.counters.buffers++;
     this.counters.bytes += size;
-    return this.gpu.createBuffer({ label, size, usage });
+    const buffer = this.gpu.createBuffer({ label, size, usage });
+    this.created?.push(buffer);
+    return buffer;
   }
 
   createBindGroup(label: string, layout: GPUBindGroupLayout, entries: GPUBindGroupEntry[]): GPUBindGroup {
@@ -152,23 +156,29 @@ export class Device {
     return compiled;
   }
 
-  /** Runs `work` inside error scopes and throws what they caught. For everything that creates objects. */
+  /**
+   * Runs `work` inside error scopes and throws what they caught. For everything that creates objects. Where it throws, buffers that `work`
+   * created before its first `await` are destroyed: nobody has them.
+   */
   async guarded<T>(doing: string, work: () => T | Promise<T>): Promise<T> {
     this.check();
     this.gpu.pushErrorScope('out-of-memory');
     this.gpu.pushErrorScope('validation');
-    let pending: T | Promise<T>;
-    let errors: Promise<(GPUError | null)[]>;
+    const created: GPUBuffer[] = [];
+    this.created = created;
+    const pending = (async () => work())(); // what it throws at once is a rejection, too
+    this.created = undefined;
+    // Scopes are a stack on the device: pop before awaiting, so that concurrent work keeps its own.
+    const errors = Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
     try {
-      pending = work();
-    } finally {
-      // Scopes are a stack on the device: pop before awaiting, so that concurrent work keeps its own.
-      errors = Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+      const [result, caught] = await this.wait(Promise.all([pending, errors]));
+      const error = caught.find((e) => e !== null);
+      if (error) throw gpuError(error, doing);
+      return result;
+    } catch (error) {
+      for (const buffer of created) buffer.destroy();
+      throw error;
     }
-    const [result, caught] = await this.wait(Promise.all([pending, errors]));
-    const error = caught.find((e) => e !== null);
-    if (error) throw gpuError(error, doing);
-    return result;
   }
 
   dispose(): void {

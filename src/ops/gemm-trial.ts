@@ -113,7 +113,6 @@ export class Scratch {
   static async allocate(device: Device, bytes: number): Promise<Scratch> {
     const variables = new Variables(device.limits.maxStorageBufferBindingSize);
     const memory = variables.parameter('scratch', [Math.ceil(bytes / 4)]);
-    await variables.allocate(device, false);
     const random = Random.of('tuning');
     // A period that is prime: no two rows of a matrix are equal. Halves of each number are finite as f16, too.
     const period = Float32Array.from({ length: 65521 }, (_, i) => 2 * random.uniform(i) - 1);
@@ -125,6 +124,7 @@ export class Scratch {
     for (let at = 0; at < values.length; at += period.length) {
       values.set(period.subarray(0, Math.min(period.length, values.length - at)), at);
     }
+    await variables.allocate(device, false);
     variables.write(memory, values);
     return new Scratch(variables, memory);
   }

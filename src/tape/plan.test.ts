@@ -127,6 +127,51 @@ describe('memory', () => {
     plan.destroy();
   });
 
+  test('is given back when building fails, at whatever step', async () => {
+    let [alive, left] = [0, 0];
+    /** Creates `left` objects, then fails. */
+    const failing = new Proxy(device.gpu, {
+      get: (target, key) => {
+        const value = Reflect.get(target, key, target);
+        if (typeof value !== 'function') return value;
+        if (key !== 'createBuffer' && key !== 'createBindGroup') return value.bind(target);
+        return (descriptor: GPUBufferDescriptor & GPUBindGroupDescriptor) => {
+          if (left-- === 0) throw new RangeError(`no ${descriptor.label}`);
+          if (key === 'createBindGroup') return target.createBindGroup(descriptor);
+          const buffer = target.createBuffer(descriptor);
+          alive++;
+          const destroy = buffer.destroy.bind(buffer);
+          buffer.destroy = () => {
+            alive--;
+            return destroy();
+          };
+          return buffer;
+        };
+      },
+    });
+    const { report } = device;
+    const on = new Device(failing, report, (promise) => device.wait(promise));
+    const build = async () => {
+      const { tape, variables } = smallNetwork(report);
+      await variables.allocate(on, true);
+      const plan = await compile(on, tape, variables).catch((error) => {
+        variables.destroy();
+        throw error;
+      });
+      plan.destroy();
+      variables.destroy();
+    };
+    left = 1000;
+    await build();
+    const objects = 1000 - left;
+    expect(alive).toBe(0);
+    for (let n = 0; n < objects; n++) {
+      left = n;
+      await expect(build()).rejects.toThrow(/^no /);
+      expect(alive, `after ${n} objects`).toBe(0);
+    }
+  });
+
   test('is reused: far less than the sum of all tensors, near what is alive at once', () => {
     const { tape, variables } = smallNetwork({ class: 'software', subgroupSize: 0 }, 8);
     const { memory, bytes } = layOut(tape, variables, limits);

@@ -25,7 +25,7 @@ interface Launchable {
 /** One call of `dispatchWorkgroups`. */
 type Call = Joined<Launchable>;
 
-/** Builds a tape's plan on a device. Rejects with a typed error naming the kernel that failed. */
+/** Builds a tape's plan on a device. Rejects with a typed error naming the kernel that failed, and keeps no memory then. */
 export async function compile(
   device: Device,
   tape: Tape,

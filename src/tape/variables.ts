@@ -150,19 +150,22 @@ export class Variables {
     return parameters * (training ? 4 : 1) + this.stateBytes;
   }
 
-  /** Creates the buffers, zero-filled. Gradients and moments only for training. */
+  /** Creates the buffers, zero-filled. Gradients and moments only for training. Where it rejects there are none. */
   async allocate(device: Device, training: boolean): Promise<void> {
     this.device = device;
     const roles: Role[] = training ? ['parameters', 'gradients', 'firstMoments', 'secondMoments'] : ['parameters'];
-    await device.guarded('Allocating parameters', () => {
+    const made = await device.guarded('Allocating parameters', () => {
+      const buffers: [string, GPUBuffer][] = [];
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
       for (const role of roles) {
         this.chunkBytes.forEach((bytes, chunk) => {
-          this.buffers.set(`${role}${chunk}`, device.createBuffer(`${role}[${chunk}]`, bytes, usage));
+          buffers.push([`${role}${chunk}`, device.createBuffer(`${role}[${chunk}]`, bytes, usage)]);
         });
       }
-      if (this.stateBytes > 0) this.buffers.set('state0', device.createBuffer('state', this.stateBytes, usage));
+      if (this.stateBytes > 0) buffers.push(['state0', device.createBuffer('state', this.stateBytes, usage)]);
+      return buffers;
     });
+    for (const [name, buffer] of made) this.buffers.set(name, buffer);
   }
 
   /** Where a declared tensor lies. Throws `bad-state` before `allocate`, or for a gradient without training. */
