@@ -104,6 +104,31 @@ describe('the tuner', () => {
     device.check();
   });
 
+  test('in mixed precision takes what differs by the rounding of f16, not by more', async () => {
+    const tape = new Tape({ ...gpu, limits: device.limits }, 'mixed');
+    const weight = new Variables().parameter('weight', [8, 20]);
+    tape.output(linear(tape, { x: tape.input('x', [64, 8]), weight }, undefined));
+    const [half] = questionsOf(tape.target, [tape]) as [Question];
+    const good = half.candidates[0]!;
+    /** Every result times a number. */
+    const off = (name: string, factor: number): Candidate => ({
+      ...good,
+      name,
+      choice(rows) {
+        const { kernel, ...choice } = good.choice(rows);
+        const wgsl = kernel.wgsl.replace(/(\by\[[^=;]+\] = )([^;]+);/g, `$1(${factor} * ($2));`);
+        expect(wgsl).not.toBe(kernel.wgsl);
+        return { ...choice, kernel: { ...kernel, id: `${kernel.id} ${name}`, wgsl } };
+      },
+    });
+    const candidates = [good, off('rounded', 1 - 2 ** -14), off('wrong', 1 - 2 ** -8)];
+    const clock = stopwatch({ [good.name]: 3, rounded: 2, wrong: 1 });
+    expect(await tune(device, [{ ...half, candidates }], { stopwatch: clock, ...PATIENT })).toEqual({
+      [half.key]: 'rounded',
+    });
+    expect(new Set(clock.asked)).toEqual(new Set([good.name, 'rounded']));
+  });
+
   test('stops when its time is up: what it has not got to keeps its default', async () => {
     let now = 0;
     const clock: Stopwatch = {

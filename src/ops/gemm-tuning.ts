@@ -71,6 +71,8 @@ const FIRST_FLOPS = 2e9;
 const LEAST_FLOPS = 1e8;
 /** Results are compared over so many numbers at the start and at the end. */
 const COMPARED = 16384;
+/** Of the largest: how far apart two results may be stored that hardly differ, as neighbours among f16's numbers. */
+const STORED_AS_F16 = 2 ** -10;
 
 /** A candidate for every question: the one measured to be fastest, or the default. Rejects only where the device was lost. */
 export async function tune(
@@ -165,7 +167,7 @@ async function fastest(
       trials.push(entry);
       const values = await sample(plan, result);
       entry.agrees = expected
-        ? agree(expected, values, candidate.tolerance)
+        ? agree(expected, values, candidate.tolerance + (result.storage === 'f16' ? STORED_AS_F16 : 0))
         : candidate === usual && values.every(Number.isFinite);
       expected ??= values;
     }
