@@ -1,6 +1,6 @@
 /** The tuner on a software adapter that is taken for a GPU: the tiles run there too, slowly. Its clock is the tests'. */
 
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, NONE } from '../bricks/table.ts';
@@ -123,9 +123,14 @@ describe('the tuner', () => {
     });
     const candidates = [good, off('rounded', 1 - 2 ** -14), off('wrong', 1 - 2 ** -8)];
     const clock = stopwatch({ [good.name]: 3, rounded: 2, wrong: 1 });
+    const compiled = vi.spyOn(device, 'compile');
     expect(await tune(device, [{ ...half, candidates }], { stopwatch: clock, ...PATIENT })).toEqual({
       [half.key]: 'rounded',
     });
+    // Nothing was built that no trial runs.
+    const products = compiled.mock.calls.map(([{ id }]) => id).filter((id) => id.startsWith('product-tile'));
+    expect(products.filter((id) => !id.includes('[f16'))).toEqual([]);
+    compiled.mockRestore();
     expect(new Set(clock.asked)).toEqual(new Set([good.name, 'rounded']));
   });
 

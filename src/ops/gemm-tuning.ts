@@ -4,11 +4,12 @@
  * instead of a candidate that does not compile or computes something else.
  */
 
+import type { Kernel } from '../../shaders/lib/kernel.ts';
 import { HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Target, Tuning } from '../tape/op.ts';
 import type { Plan } from '../tape/plan.ts';
-import type { Dispatch, Tape } from '../tape/tape.ts';
+import { type Dispatch, storedKernel, type Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { type Candidate, keyOf } from './gemm-choice.ts';
 import { candidatesOf } from './gemm-table.ts';
@@ -36,6 +37,11 @@ export function questionsOf(target: Target, tapes: readonly Tape[]): Question[] 
     }
   }
   return [...found.values()].sort((a, b) => b.flops - a.flops);
+}
+
+/** The kernel of each candidate, as the question's tensors are stored. */
+export function kernelsOf({ recorded, candidates }: Pick<Question, 'recorded' | 'candidates'>): readonly Kernel[] {
+  return candidates.map((candidate) => storedKernel(candidate.choice().kernel, recorded.launch.tunable.operands));
 }
 
 function isTunable(dispatch: Dispatch): dispatch is Recorded {
@@ -96,8 +102,8 @@ export async function tune(
     let flops = FIRST_FLOPS;
     for (const [n, question] of questions.entries()) {
       if (isUp()) break;
-      for (const { candidates } of questions.slice(compiled.length, n + COMPILED_AHEAD)) {
-        compiled.push(compileAll(device, candidates));
+      for (const ahead of questions.slice(compiled.length, n + COMPILED_AHEAD)) {
+        compiled.push(compileAll(device, ahead));
       }
       const usable = await Promise.race([compiled[n], alarm.rings]);
       if (!usable) break;
@@ -119,10 +125,10 @@ export async function tune(
 }
 
 /** The candidates whose kernels compile here. */
-async function compileAll(device: Device, candidates: readonly Candidate[]): Promise<readonly Candidate[]> {
-  const all = candidates.map((candidate) =>
-    device.compile(candidate.choice().kernel).then(
-      () => candidate,
+async function compileAll(device: Device, question: Question): Promise<readonly Candidate[]> {
+  const all = kernelsOf(question).map((kernel, i) =>
+    device.compile(kernel).then(
+      () => question.candidates[i],
       () => undefined,
     ),
   );

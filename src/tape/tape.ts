@@ -35,6 +35,12 @@ export interface Dispatch {
 /** Bytes of partial sums that are kept until the end of the backward pass: a launch saved is not worth more memory. */
 const MOST_PUT_OFF = 1024 * 1024;
 
+/** The variant of a kernel for how the tensors that it is bound to are stored. */
+export function storedKernel(kernel: Kernel, bind: Inputs): Kernel {
+  const half = kernel.bindings.filter(({ name }) => bind[name]?.storage === 'f16').map(({ name }) => name);
+  return halfStored(kernel, half);
+}
+
 interface OpRecord {
   readonly definition: OpDefinition<Inputs, unknown, unknown>;
   readonly inputs: Inputs;
@@ -191,8 +197,7 @@ export class Tape implements Recorder {
     });
     const label = `${this.path}${this.inBackward ? 'd' : ''}${this.opName}`;
     const workgroups = launch.workgroups ?? elementWorkgroups(this.target, launch.uniforms?.count ?? 0);
-    const half = kernel.bindings.filter((_, i) => tensors[i]!.storage === 'f16').map(({ name }) => name);
-    const stored = halfStored(kernel, half);
+    const stored = storedKernel(kernel, bind);
     const { inBackward: backward } = this;
     this.dispatches.push({ kernel: stored, tensors, launch: { ...launch, workgroups }, label, backward });
   }

@@ -6,7 +6,14 @@
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
-import { type Question, questionsOf, TUNING_MILLISECONDS, type TuneOptions, tune } from '../ops/gemm-tuning.ts';
+import {
+  kernelsOf,
+  type Question,
+  questionsOf,
+  TUNING_MILLISECONDS,
+  type TuneOptions,
+  tune,
+} from '../ops/gemm-tuning.ts';
 import { fnv1a32 } from '../random.ts';
 import type { Store } from '../store/store.ts';
 import type { Tuning } from '../tape/op.ts';
@@ -62,8 +69,9 @@ export async function chooseKernels(
 }
 
 /** The kernels that a choice was between, in short: a changed kernel is measured again. */
-function versionOf({ candidates }: Question): string {
-  return hash(candidates.map((candidate) => `${candidate.name}\n${candidate.choice().kernel.wgsl}`).join('\n'));
+function versionOf(question: Question): string {
+  const texts = kernelsOf(question).map(({ wgsl }, i) => `${question.candidates[i]!.name}\n${wgsl}`);
+  return hash(texts.join('\n'));
 }
 
 function hash(text: string): string {
