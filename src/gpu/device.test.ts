@@ -3,7 +3,7 @@ import { sum } from '../ops/sum.ts';
 import { compile } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import { testDevice } from '../testing/device.ts';
-import { openDevice } from './device.ts';
+import { Device, openDevice } from './device.ts';
 
 const adapter = typeof process === 'undefined' ? undefined : process.env?.HYSPARK_ADAPTER || undefined;
 
@@ -77,8 +77,14 @@ describe('a device', () => {
     tape.report(sum(tape, { x: tape.input('x', [64]) }, {}));
     const plan = await compile(device, tape);
     await plan.step();
+    const timeless = new Device(device.gpu, { ...device.report, features: [] });
+    const clocked = await compile(timeless, tape);
+    const underWay = [plan.step(), plan.time(1), plan.read(tape.reports[0]!), clocked.time(1)];
     device.gpu.destroy(); // not `dispose`: nobody asked for this
     const error = await device.lost;
+    for (const result of await Promise.allSettled(underWay)) {
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'device-lost' });
+    }
     expect(error).toMatchObject({
       code: 'device-lost',
       message: expect.stringMatching(/resume from it on a new device/),

@@ -127,6 +127,16 @@ export class Device {
     return this.waiting ? this.waiting(promise) : promise;
   }
 
+  /** Awaits what was submitted. Rejects with what went wrong on the device meanwhile. */
+  async finished<T>(promise: Promise<T>): Promise<T> {
+    const result = await this.wait(promise).catch((cause: unknown) => {
+      this.check();
+      throw new HysparkError('device-lost', { doing: 'Waiting for the GPU', got: String(cause), cause });
+    });
+    this.check();
+    return result;
+  }
+
   createBuffer(label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
     const size = Math.max(4, Math.ceil(bytes / 4) * 4);
     this.counters.buffers++;

@@ -42,7 +42,7 @@ export class Profiler {
     encoder.resolveQuerySet(this.queries, 0, this.launches * 2, this.resolved, 0);
     encoder.copyBufferToBuffer(this.resolved, 0, this.staging, 0, this.launches * 16);
     this.device.submit(encoder.finish());
-    await this.device.wait(this.staging.mapAsync(GPUMapMode.READ));
+    await this.device.finished(this.staging.mapAsync(GPUMapMode.READ));
     const ticks = new BigUint64Array(this.staging.getMappedRange().slice(0));
     this.staging.unmap();
     return launches.map((_, i) => Number(ticks[2 * i + 1]! - ticks[2 * i]!));

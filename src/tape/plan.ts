@@ -207,14 +207,14 @@ export class Plan {
       return (await this.profiler.run(this.rowsOf(count))).reduce((sum, ns) => sum + ns, 0) / 1e6;
     }
     const { queue } = this.device.gpu;
-    await this.device.wait(queue.onSubmittedWorkDone());
+    await this.device.finished(queue.onSubmittedWorkDone());
     const start = performance.now();
     const encoder = this.device.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const launch of this.rowsOf(count)) launch(pass);
     pass.end();
     this.device.submit(encoder.finish());
-    await this.device.wait(queue.onSubmittedWorkDone());
+    await this.device.finished(queue.onSubmittedWorkDone());
     return performance.now() - start;
   }
 

@@ -49,11 +49,7 @@ export class Readback {
     this.next = (this.next + 1) % Readback.RING;
     slot.busy = true;
     try {
-      await this.device.wait(slot.buffer.mapAsync(GPUMapMode.READ)).catch((cause: unknown) => {
-        this.device.check();
-        throw new HysparkError('device-lost', { doing: 'Reading back a step', got: String(cause), cause });
-      });
-      this.device.check();
+      await this.device.finished(slot.buffer.mapAsync(GPUMapMode.READ));
       const range = slot.buffer.getMappedRange();
       let from = 0;
       return this.tensors.map((tensor) => {

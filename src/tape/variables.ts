@@ -269,11 +269,7 @@ export async function readBuffers(
       return [begin, end] as const;
     });
     device.submit(encoder.finish());
-    await device.wait(staging.mapAsync(GPUMapMode.READ)).catch((cause: unknown) => {
-      device.check();
-      throw cause;
-    });
-    device.check();
+    await device.finished(staging.mapAsync(GPUMapMode.READ));
     const mapped = staging.getMappedRange();
     return slices.map(([from, to]) => mapped.slice(from, to));
   } finally {
