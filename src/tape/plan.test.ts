@@ -80,6 +80,22 @@ test('a plan is timed by timestamps and by the clock, and read in part', async (
   }
 });
 
+test('a plan that was destroyed says so, to the step under way and to the next; the device goes on', async () => {
+  const tape = new Tape(device.report);
+  tape.report(sum(tape, { x: tape.input('x', [8]) }, {}));
+  const plan = await compile(device, tape);
+  await plan.step();
+  const underWay = plan.step();
+  plan.destroy();
+  const destroyed = {
+    code: 'bad-state',
+    message: expect.stringMatching(/^Running a plan: got one that was destroyed/),
+  };
+  await expect(underWay).rejects.toMatchObject(destroyed);
+  expect(() => plan.step()).toThrow(expect.objectContaining(destroyed));
+  await device.guarded('Going on', () => undefined);
+});
+
 test('the same seed gives the same bits', async () => {
   const [a, b] = [await train(4), await train(4)];
   expect(b.losses).toEqual(a.losses);

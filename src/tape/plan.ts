@@ -98,6 +98,7 @@ export class Plan {
   private profiler: Profiler | undefined;
   private encoded: GPUCommandBuffer[] | undefined;
   private ahead: ReturnType<typeof setTimeout> | undefined;
+  private destroyed = false;
   /** What recording the commands of the last recorded step took: JavaScript's share that overlaps the GPU's work. */
   recordingMilliseconds = 0;
 
@@ -139,7 +140,7 @@ export class Plan {
    * order of `tape.report`, when the GPU gets there. At most `Readback.RING` steps may be under way.
    */
   step(): Promise<Float32Array[]> {
-    this.device.check();
+    this.check();
     const { gpu } = this.device;
     this.readback.need();
     if (this.dirty && this.mirror.byteLength > 0) {
@@ -154,7 +155,7 @@ export class Plan {
     const reports = this.readback.collect().then((values) => {
       this.submissions.took(start, performance.now());
       return values;
-    });
+    }, this.failed);
     // The next step's commands do not depend on its inputs: record them while the GPU works on this one.
     this.ahead = setTimeout(() => {
       this.encoded ??= this.encode();
@@ -257,7 +258,24 @@ export class Plan {
     return this.submissions.count;
   }
 
+  /** Throws what is wrong with the device, or that the plan was destroyed. */
+  private check(): void {
+    this.device.check();
+    if (this.destroyed) {
+      const need = 'what is under way to be awaited first';
+      throw new HysparkError('bad-state', { doing: 'Running a plan', got: 'one that was destroyed', need });
+    }
+  }
+
+  /** Work that was under way when the plan was destroyed fails for that reason, not for the device's. */
+  private readonly failed = (error: unknown): never => {
+    this.check();
+    throw error;
+  };
+
+  /** What is under way rejects with `bad-state`. */
   destroy(): void {
+    this.destroyed = true;
     clearTimeout(this.ahead);
     this.encoded = undefined;
     for (const buffer of this.buffers) buffer.destroy();
