@@ -3,6 +3,7 @@ import { sum } from '../ops/sum.ts';
 import { compile } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import { testDevice } from '../testing/device.ts';
+import { REQUESTED_LIMITS } from './adapter.ts';
 import { Device, openDevice } from './device.ts';
 
 const adapter = typeof process === 'undefined' ? undefined : process.env?.HYSPARK_ADAPTER || undefined;
@@ -15,6 +16,28 @@ describe('a device', () => {
     expect(report.limits.maxStorageBufferBindingSize).toBeGreaterThanOrEqual(128 * 1024 * 1024);
     expect(report.limits.maxStorageBuffersPerShaderStage).toBeGreaterThanOrEqual(8);
     if (report.class === 'software-subgroups') expect(report.subgroupSize).toBeGreaterThan(1);
+  });
+
+  test('that is refused says by whom and what to do', async () => {
+    const limits = Object.fromEntries(REQUESTED_LIMITS.map((name) => [name, 1]));
+    const info = { vendor: '', architecture: '', device: 'GPU 9000', description: '' };
+    const adapters: Record<string, () => Promise<unknown>> = {
+      'Looking for a GPU: got none.': () => Promise.resolve(null),
+      'Looking for a GPU: got Error: blocked.': () => Promise.reject(new Error('blocked')),
+      'Opening the GPU (GPU 9000): got Error: too many devices. Close what else': () =>
+        Promise.resolve({
+          ...{ info, limits, features: new Set() },
+          requestDevice: () => Promise.reject(new Error('too many devices')),
+        }),
+    };
+    for (const [start, requestAdapter] of Object.entries(adapters)) {
+      vi.stubGlobal('navigator', { gpu: { requestAdapter } });
+      const opened = openDevice(); // asks for it at once
+      vi.unstubAllGlobals();
+      const advice = / (Use a browser|Install a Vulkan driver|Run Deno|Close what else) /;
+      await expect(opened).rejects.toMatchObject({ code: 'no-adapter', message: expect.stringMatching(advice) });
+      await expect(opened).rejects.toThrow(start);
+    }
   });
 
   test('turns a validation error into a typed one', async () => {

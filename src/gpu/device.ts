@@ -1,7 +1,7 @@
 /** A GPU device: opened once, with pipelines cached, failures turned into typed errors and creations counted. */
 
 import type { Kernel } from '../../shaders/lib/kernel.ts';
-import { HysparkError } from '../errors.ts';
+import { type ErrorParts, HysparkError } from '../errors.ts';
 import {
   type AdapterReport,
   describeAdapter,
@@ -41,16 +41,16 @@ type Waiting = <T>(promise: Promise<T>) => Promise<T>;
 /** Gets a device in a browser, in Node (Dawn) or in Deno. Throws `no-adapter` with a way to get one. */
 export async function openDevice(options: OpenOptions = {}): Promise<Device> {
   const gpu = await findGpu(options);
-  const adapter = await gpu?.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
-  if (!adapter)
-    throw new HysparkError('no-adapter', { doing: 'Looking for a GPU', got: 'none', advice: ADVICE[runtimeName()] });
+  const looking = { doing: 'Looking for a GPU', got: 'none', advice: ADVICE[runtimeName()] };
+  const powerPreference = options.powerPreference ?? 'high-performance';
+  const adapter = await gpu?.requestAdapter({ powerPreference }).catch(refused(looking));
+  if (!adapter) throw new HysparkError('no-adapter', looking);
   const report = describeAdapter(adapter, options.experimental);
   const requiredLimits = Object.fromEntries(REQUESTED_LIMITS.map((name) => [name, report.limits[name]]));
-  const device = await adapter.requestDevice({
-    label: 'hyspark',
-    requiredFeatures: report.features as GPUFeatureName[],
-    requiredLimits,
-  });
+  const requiredFeatures = report.features as GPUFeatureName[];
+  const device = await adapter
+    .requestDevice({ label: 'hyspark', requiredFeatures, requiredLimits })
+    .catch(refused({ doing: `Opening the GPU (${report.name})`, advice: OTHERS }));
   return new Device(device, report, await waitingFor(device, report));
 }
 
@@ -59,6 +59,14 @@ async function waitingFor(device: GPUDevice, { runtime }: AdapterReport): Promis
   return runtime === 'browser' && isFirefox() ? nudging(device) : undefined;
 }
 
+/** For a `catch`: WebGPU's own reason in a sentence of ours. */
+function refused(parts: ErrorParts): (cause: unknown) => never {
+  return (cause) => {
+    throw new HysparkError('no-adapter', { ...parts, got: String(cause), cause });
+  };
+}
+
+const OTHERS = 'Close what else uses the GPU, or start the browser or program anew, and try again';
 const ADVICE = {
   browser:
     'Use a browser with WebGPU (Chrome or Edge 113+, Safari 26+, Firefox 141+) on a page served over https or localhost, and check that hardware acceleration is on in its settings',
