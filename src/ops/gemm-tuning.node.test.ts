@@ -6,6 +6,7 @@ import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, NONE } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import type { Target } from '../tape/op.ts';
+import { Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import { Variables } from '../tape/variables.ts';
 import { testDevice } from '../testing/device.ts';
@@ -165,6 +166,25 @@ describe('the tuner', () => {
       expect(clock.asked).toHaveLength(timings);
     }
   });
+
+  test.each([0, -5, Number.NaN, Number.POSITIVE_INFINITY, 1e-6])(
+    'submits no more than a second of a small GPU by a clock that says %f, and keeps the default',
+    async (milliseconds) => {
+      const tape = new Tape(gpu);
+      const weight = new Variables().parameter('weight', [256, 256]);
+      tape.output(linear(tape, { x: tape.input('x', [16384, 256]), weight }, undefined)); // 2 GFLOP
+      const questions = few(questionsOf(gpu, [tape, linearTape(gpu, 640)]));
+      const rows: number[] = [];
+      const time = vi.spyOn(Plan.prototype, 'time').mockImplementation(async function (this: Plan, count) {
+        const { inner, columns, rows: each } = this.layout.dispatches[0]!.launch.uniforms!;
+        rows.push(count * 2 * inner! * columns! * each!);
+        return milliseconds;
+      });
+      const tuning = await tune(device, questions, PATIENT).finally(() => time.mockRestore());
+      expect(tuning).toEqual(Object.fromEntries(questions.map(({ key, candidates }) => [key, candidates[0]!.name])));
+      expect(Math.max(...rows)).toBeLessThanOrEqual(1e11);
+    },
+  );
 
   test('measures by itself, too', async () => {
     const tuning = await tune(device, [question], PATIENT);

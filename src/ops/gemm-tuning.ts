@@ -52,8 +52,11 @@ function isTunable(dispatch: Dispatch): dispatch is Recorded {
 export interface Stopwatch {
   /** Milliseconds. */
   now(): number;
-  /** Milliseconds of a candidate's launch in a plan that is warm. */
-  time(plan: Plan, candidate: string): Promise<number>;
+  /**
+   * Milliseconds of a candidate's launch in a plan that is warm. What is not above zero, or infinite, was not measured.
+   * @param most launches that may be submitted in a row
+   */
+  time(plan: Plan, candidate: string, most: number): Promise<number>;
 }
 
 export interface TuneOptions {
@@ -75,6 +78,8 @@ const CLEARLY = 0.97;
 const TRIAL_MILLISECONDS = 2;
 const FIRST_FLOPS = 2e9;
 const LEAST_FLOPS = 1e8;
+/** Of what is submitted at a time, whatever the clock says: some milliseconds of a large GPU, a second of a small one. */
+const MOST_FLOPS = 1e11;
 /** Results are compared over so many numbers at the start and at the end. */
 const COMPARED = 16384;
 /** Of the largest: how far apart two results may be stored that hardly differ, as neighbours among f16's numbers. */
@@ -113,7 +118,7 @@ export async function tune(
       const suited = found.flopsPerMillisecond * TRIAL_MILLISECONDS;
       // The first shows how fast this GPU is; if it was too short to fill it, it is measured again.
       const again = n === 0 && found.isCut && suited > 2 * flops;
-      flops = Math.max(LEAST_FLOPS, suited);
+      flops = Math.min(MOST_FLOPS, Math.max(LEAST_FLOPS, suited));
       if (again) found = (await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device))) ?? found;
       tuning[question.key] = found.name;
     }
@@ -151,7 +156,7 @@ interface Found {
   readonly isCut: boolean;
 }
 
-/** Undefined where the default does not run, or time is up before all were measured. */
+/** Undefined where the default does not run, the clock does not, or time is up before all were measured. */
 async function fastest(
   { device, scratch, stopwatch, isUp }: Bench,
   { recorded, candidates }: Question,
@@ -177,13 +182,18 @@ async function fastest(
         : candidate === usual && values.every(Number.isFinite);
       expected ??= values;
     }
+    const flops = (recorded.launch.flops ?? 0) * shape.share;
+    const most = Math.max(1, Math.floor(MOST_FLOPS / flops));
     const agreeing = trials.filter(({ agrees }) => agrees);
     if (agreeing[0]) await warmUp(agreeing[0].plan, isUp);
     for (let round = 0; round < ROUNDS; round++) {
       // To and fro: a clock that still rises, or falls, favours none.
       for (const { name, plan, times } of round % 2 === 0 ? agreeing : [...agreeing].reverse()) {
         if (isUp()) return undefined;
-        times.push(await stopwatch.time(plan, name));
+        const milliseconds = await stopwatch.time(plan, name, most);
+        const isMeasured = milliseconds > 0 && Number.isFinite(milliseconds);
+        if (!isMeasured) return undefined; // not by this clock
+        times.push(milliseconds);
       }
     }
     const [first, ...others] = agreeing.map(({ name, times }) => ({ name, milliseconds: median(times) }));
@@ -191,7 +201,6 @@ async function fastest(
     const limit = CLEARLY * first.milliseconds;
     const quick = others.filter(({ milliseconds }) => milliseconds < limit);
     const best = quick.reduce((a, b) => (b.milliseconds < a.milliseconds ? b : a), quick[0] ?? first);
-    const flops = (recorded.launch.flops ?? 0) * shape.share;
     return { name: best.name, flopsPerMillisecond: flops / first.milliseconds, isCut: shape.share < 1 };
   } finally {
     for (const { plan } of trials) plan.destroy();
@@ -202,7 +211,7 @@ async function fastest(
 async function warmUp(plan: Plan, isUp: () => boolean): Promise<void> {
   let [fastest, inTurn] = [Number.POSITIVE_INFINITY, 0];
   for (let n = 0; n < MOST_WARM_UPS && inTurn < 3 && !isUp(); n++) {
-    const milliseconds = await plan.time(1);
+    const milliseconds = Math.max(0, await plan.time(1));
     inTurn = milliseconds < CLEARLY * fastest ? 0 : inTurn + 1;
     fastest = Math.min(fastest, milliseconds);
   }
@@ -250,12 +259,13 @@ function gpuStopwatch(): Stopwatch {
   const counts = new WeakMap<Plan, number>();
   return {
     now: () => performance.now(),
-    async time(plan) {
+    async time(plan, _, most) {
+      const limit = Math.min(MOST_IN_A_ROW, most);
       let count = counts.get(plan) ?? 1;
       let total = await plan.time(count);
-      while (total < ROW_MILLISECONDS && count < MOST_IN_A_ROW) {
+      while (total < ROW_MILLISECONDS && count < limit) {
         const wanted = Math.ceil((count * ROW_MILLISECONDS) / Math.max(total, 0.01));
-        count = Math.min(MOST_IN_A_ROW, Math.max(2 * count, wanted));
+        count = Math.min(limit, Math.max(2 * count, wanted));
         total = await plan.time(count);
       }
       counts.set(plan, count);
