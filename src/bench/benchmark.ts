@@ -230,3 +230,9 @@ export function mustBeClose(what: string, difference: number, tolerance: number)
     need: `at most ${tolerance}`,
   });
 }
+
+/** By what launches are timed on an adapter (`Plan.profile`), for notes. */
+export function clockOf({ features }: AdapterReport): string {
+  if (features.includes('timestamp-query')) return 'the GPU’s timestamps';
+  return 'the clock, from submission to end, for the device has no timestamps: what a submission costs is in them';
+}

@@ -2,7 +2,7 @@
 
 import { HysparkError } from '../errors.ts';
 import { PLAIN_TARGET } from '../tape/op.ts';
-import { type Bar, defineBenchmark, type Table } from './benchmark.ts';
+import { type Bar, clockOf, defineBenchmark, type Table } from './benchmark.ts';
 import { caseName, type KernelCase, ROLES, type Role, readyKernel, tunedFor } from './kernel-case.ts';
 import { MATRICES, numberIn, REPEATS } from './parameters.ts';
 import { ratios, type Spread, spread } from './statistics.ts';
@@ -122,7 +122,7 @@ export const KERNELS = defineBenchmark({
         ...(rows.some(({ tuned }) => tuned)
           ? ['Chosen is the default of the table, tuned what measuring chose; about 1 where it chose the default.']
           : []),
-        'Times are of the GPU (timestamps), each over a row of launches of some milliseconds. GB/s counts each matrix once: the least traffic there can be.',
+        `Times are of rows of launches of some milliseconds, by ${clockOf(device.report)}. GB/s counts each matrix once: the least traffic there can be.`,
       ],
     };
   },

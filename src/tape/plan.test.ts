@@ -80,6 +80,32 @@ test('a plan is timed by timestamps and by the clock, and read in part', async (
   }
 });
 
+test.each(['timestamps', 'the clock'])(
+  'a profile has each launch once, submission by submission: by %s',
+  async (by) => {
+    const features = by === 'timestamps' ? device.report.features : [];
+    const report = { ...device.report, class: 'software', subgroupSize: 0, features } as const; // its cuts stay
+    const on = new Device(device.gpu, report, (promise) => device.wait(promise));
+    const { tape, variables } = smallNetwork(report);
+    await variables.allocate(on, true);
+    const plan = await compile(on, tape, variables, { mostFlops: 1e6 }); // slices of launches, too
+    const { dispatches } = plan.layout;
+    const before = on.counters.submissions;
+    const profile = await plan.profile(2);
+    expect(profile.map(({ dispatch }) => dispatch)).toEqual(dispatches);
+    expect(profile.every(({ nanoseconds }) => nanoseconds >= 0)).toBe(true);
+    const [step, all] = [plan.submissionsPerStep, on.counters.submissions - before];
+    expect(step).toBeGreaterThan(4);
+    if (features.includes('timestamp-query')) expect(all).toBe(2 * step);
+    else expect(all).toBeGreaterThanOrEqual(step + dispatches.length);
+    const alone = on.counters.submissions;
+    expect(await plan.time(1)).toBeGreaterThanOrEqual(0);
+    expect(on.counters.submissions - alone).toBe(step);
+    plan.destroy();
+    variables.destroy();
+  },
+);
+
 test('a plan that was destroyed says so, to the step under way and to the next; the device goes on', async () => {
   const tape = new Tape(device.report);
   tape.report(sum(tape, { x: tape.input('x', [8]) }, {}));

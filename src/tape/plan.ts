@@ -86,7 +86,8 @@ export async function compile(
     const flops = launches.map(({ slice }) => slice.flops);
     const calls = (part: Part) => joined(launches, part);
     const submissions = new Submissions(device.report.class, flops, calls, options.mostFlops);
-    const plan = new Plan(device, layout, calls([0, launches.length]), submissions, place, buffers, readback);
+    const mostCalls = calls([0, launches.length]).length;
+    const plan = new Plan(device, layout, submissions, mostCalls, place, buffers, readback);
     for (const [tensor, values] of tape.constants) plan.write(tensor, values);
     return plan;
   });
@@ -104,14 +105,14 @@ export class Plan {
 
   /**
    * Made by `compile`.
-   * @param whole each launch in one piece
    * @param submissions launches of each submission of a step
+   * @param mostCalls in a submission, however a step is cut
    */
   constructor(
     private readonly device: Device,
     readonly layout: Layout,
-    private readonly whole: readonly Call[],
     private readonly submissions: Submissions<readonly Call[]>,
+    private readonly mostCalls: number,
     private readonly place: (tensor: Tensor) => Place,
     private readonly buffers: readonly GPUBuffer[],
     private readonly readback: Readback,
@@ -188,44 +189,39 @@ export class Plan {
   }
 
   /**
-   * Runs one step with timestamps around each launch, done `count` times in a row. Needs the feature `timestamp-query`. Nanoseconds
-   * a launch.
+   * Runs one step with each launch timed by itself, done `count` times in a row: nanoseconds a launch. Submission by submission, so that a small
+   * GPU is not busy for long; without the feature `timestamp-query` each launch is one, which adds what a submission costs.
    */
   async profile(count = 1): Promise<{ dispatch: Dispatch; nanoseconds: number }[]> {
     await this.step(); // uploads the inputs and warms up
-    this.profiler ??= new Profiler(this.device, this.whole.length);
-    const times = await this.profiler.run(this.rowsOf(count));
-    return this.whole.map(({ slice }, i) => ({ dispatch: slice.dispatch, nanoseconds: times[i]! / count }));
+    const found = new Map<Dispatch, number>();
+    for (const calls of this.submissions.next()) {
+      const times = await this.timed(calls.map((call) => rowOf(call, count)));
+      calls.forEach(({ slice: { dispatch } }, i) => {
+        found.set(dispatch, (found.get(dispatch) ?? 0) + times[i]! / count);
+      });
+    }
+    return [...found].map(([dispatch, nanoseconds]) => ({ dispatch, nanoseconds }));
   }
 
   /**
-   * Milliseconds of all launches, each done `count` times in a row, on the inputs of the last step: by timestamps where the device has
-   * them, else by the clock from a submission to its end, which adds what a submission costs. In one submission: keep it short.
+   * Milliseconds of all launches, each done `count` times in a row, on the inputs of the last step: by timestamps where the device has them, else
+   * by the clock from each submission to its end, which adds what a submission costs.
    */
   async time(count: number): Promise<number> {
-    if (this.device.report.features.includes('timestamp-query')) {
-      this.profiler ??= new Profiler(this.device, this.whole.length);
-      return (await this.profiler.run(this.rowsOf(count))).reduce((sum, ns) => sum + ns, 0) / 1e6;
+    let nanoseconds = 0;
+    for (const calls of this.submissions.next()) {
+      const rows = calls.map((call) => rowOf(call, count));
+      const [all] = await this.timed([(pass) => rows.forEach((row) => void row(pass))]);
+      nanoseconds += all!;
     }
-    const { queue } = this.device.gpu;
-    await this.device.finished(queue.onSubmittedWorkDone());
-    const start = performance.now();
-    const encoder = this.device.gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    for (const launch of this.rowsOf(count)) launch(pass);
-    pass.end();
-    this.device.submit(encoder.finish());
-    await this.device.finished(queue.onSubmittedWorkDone());
-    return performance.now() - start;
+    return nanoseconds / 1e6;
   }
 
-  /** Each launch, `count` times in a row. */
-  private rowsOf(count: number): ((pass: GPUComputePassEncoder) => void)[] {
-    return this.whole.map(({ pipeline, bindGroup, workgroups }) => (pass) => {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
-      for (let i = 0; i < count; i++) pass.dispatchWorkgroups(...workgroups);
-    });
+  private timed(launches: readonly ((pass: GPUComputePassEncoder) => void)[]): Promise<number[]> {
+    this.check();
+    this.profiler ??= new Profiler(this.device, this.mostCalls);
+    return this.profiler.run(launches).catch(this.failed);
   }
 
   /** Values of an output, a parameter, a state or an input after the last step; of all of it, or of `count` from `first`. */
@@ -282,4 +278,13 @@ export class Plan {
     this.readback.destroy();
     this.profiler?.destroy();
   }
+}
+
+/** A launch, `count` times in a row. */
+function rowOf({ pipeline, bindGroup, workgroups }: Call, count: number): (pass: GPUComputePassEncoder) => void {
+  return (pass) => {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup);
+    for (let i = 0; i < count; i++) pass.dispatchWorkgroups(...workgroups);
+  };
 }
