@@ -85,6 +85,9 @@ describe('choosing kernels', () => {
     expect(keys.sort()).toEqual(Object.keys(tuning).sort());
     const { choices } = await file();
     expect(Object.keys(choices).filter((key) => key.startsWith('mixed ')).length).toBe(Object.keys(tuning).length);
+    // The version is of the kernels that run, which store otherwise.
+    const [key] = Object.keys(ofMixed).filter((name) => name.includes(' half')) as [string];
+    expect(choices[`mixed ${key}`].version).not.toBe(choices[key.replace(' half', '')].version);
     expect(await choose(device, mixed)).toEqual(ofMixed);
     expect([timed, told]).toEqual([0, 0]);
   });
