@@ -26,6 +26,8 @@ import { keepAwake } from './wake-lock.ts';
 
 export type Command = 'pause' | 'resume' | 'stop';
 
+export type Preparation = Omit<Extract<RunEvent, { type: 'preparation' }>, 'type'>;
+
 /** Of the run that is under way, or was last. */
 export interface CurrentRun {
   id: string;
@@ -42,6 +44,8 @@ export interface CurrentRun {
   plan?: PlanReport;
   collection?: CollectionReport;
   baselines?: Baselines;
+  /** How much of `detail` is done. */
+  preparation?: Preparation;
   progress?: Progress;
   verdict?: Verdict;
   readonly curves: CurveData;
@@ -229,10 +233,14 @@ export class Session extends Model {
     switch (event.type) {
       case 'state':
         run.detail = event.detail;
+        run.preparation = undefined;
         if (event.detail) run.log.push({ time: Date.now(), level: 'info', text: `${event.detail}.` });
         if (event.error) run.error = HysparkError.fromPlain(event.error).message;
         this.#setPhase(run, event.phase);
         return;
+      case 'preparation':
+        run.preparation = event;
+        break;
       case 'collection':
         run.collection = event.collection;
         break;

@@ -3,7 +3,7 @@
 import { html, nothing } from 'lit';
 import type { RunPhase, VerdictKind } from '../index.ts';
 import { progressText } from './scans.ts';
-import { type CurrentRun, isLive } from './session.ts';
+import { type CurrentRun, isLive, type Preparation } from './session.ts';
 import { navigation, scans, session } from './state.ts';
 import { bytes, clock, digits, duration, loss, percent, plural, runName } from './text.ts';
 import { View } from './view.ts';
@@ -106,7 +106,7 @@ class TrainView extends View {
   }
 
   #run(run: CurrentRun) {
-    const { phase, progress, config, verdict, error, curves } = run;
+    const { phase, progress, preparation, config, verdict, error, curves } = run;
     const steps = progress?.steps ?? config?.steps ?? 0;
     return html`
       <section class="run-head">
@@ -115,7 +115,11 @@ class TrainView extends View {
           <span class="spring"></span>
           ${this.#controls(run)}
         </div>
-        <progress class="steps-bar" max=${steps || 1} .value=${progress?.step ?? 0} aria-label="Steps done"></progress>
+        ${
+          preparation
+            ? html`<progress class="steps-bar" max=${preparation.of} .value=${preparation.done} aria-label=${run.detail}></progress>`
+            : html`<progress class="steps-bar" max=${steps || 1} .value=${progress?.step ?? 0} aria-label="Steps done"></progress>`
+        }
         <dl class="numbers">
           ${this.#number('Step', progress ? `${progress.step} / ${progress.steps}` : '–')}
           ${this.#number('Training loss', loss(progress?.loss))}
@@ -167,12 +171,16 @@ class TrainView extends View {
   }
 
   /** What the run is at where it does not train: at once what was asked for, for that is done after the steps in flight only. */
-  #doing({ phase, asked, started, detail }: CurrentRun) {
+  #doing({ phase, asked, started, detail, preparation }: CurrentRun) {
     let text = phase === 'preparing' ? detail || 'Preparing' : '';
     if (asked === 'pause') text = 'Pausing after this step';
     if (asked === 'stop') text = started ? 'Stopping after this step' : 'Cancelling';
     if (asked === 'stop' && phase === 'paused') text = 'Stopping';
-    return text ? html`<p class="message notice" role="status"><span class="spinner"></span>${text}…</p>` : nothing;
+    // The count is for the eye; whoever listens has it as the bar's value.
+    const count = preparation && !asked ? html` <span aria-hidden="true">${countText(preparation)}</span>` : nothing;
+    return text
+      ? html`<p class="message notice" role="status"><span class="spinner"></span>${text}…${count}</p>`
+      : nothing;
   }
 
   /**
@@ -227,6 +235,10 @@ export function canResumeNow(): boolean {
 export function resumeRun(id: string): void {
   navigation.go('train');
   void session.start({ files: scans.files, resume: id });
+}
+
+function countText({ done, of, secondsLeft }: Preparation): string {
+  return `${done} of ${of}${secondsLeft === undefined ? '' : `, about ${duration(secondsLeft)} left`}`;
 }
 
 customElements.define('hy-train', TrainView);

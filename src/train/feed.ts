@@ -20,11 +20,16 @@ export class Feed {
     private readonly warn: (text: string) => void,
   ) {}
 
-  /** Finds the scans; those that are not usable are named. `cacheLimit` in bytes. */
-  async open(files: readonly FoundFile[], config: RunConfig, cacheLimit: number): Promise<CollectionReport> {
+  /** Finds the scans; those that are not usable are named. `cacheLimit` in bytes; `count` is told how many scans have a name. */
+  async open(
+    files: readonly FoundFile[],
+    config: RunConfig,
+    cacheLimit: number,
+    count: (done: number, of: number) => void,
+  ): Promise<CollectionReport> {
     const { batch, seed, cropsPerScan, flips, heldOut, model } = config;
     const options = { batch, seed, cropsPerScan, flips, heldOut, crop: model.crop };
-    const collection = await this.loader.open(files, options, cacheLimit);
+    const collection = await this.loader.open(files, options, cacheLimit, count);
     this.name(collection.setAside);
     return collection;
   }

@@ -102,7 +102,9 @@ export class Run {
     this.enter('preparing', 'Finding scans');
     const head = request.resume ? await readHead(host.store) : undefined;
     const asked = head?.config ?? resolveConfig(request.options);
-    const collection = await this.unlessStopped(this.feed.open(request.files, asked, request.cacheLimit));
+    const collection = await this.unlessStopped(
+      this.feed.open(request.files, asked, request.cacheLimit, this.listener.counter()),
+    );
     if (head) needSameScans(head.collection, collection);
     this.config = head?.config ?? resolveConfig(request.options, collection.training.length);
     this.listener.tell({ type: 'collection', collection });
@@ -216,7 +218,7 @@ export class Run {
   }
 
   private async createTrainer(): Promise<Trainer> {
-    const creating = Trainer.create(this.device, this.config, this.tuning);
+    const creating = Trainer.create(this.device, this.config, this.tuning, this.listener.counter());
     try {
       this.trainer = await this.unlessStopped(creating);
       return this.trainer;

@@ -13,6 +13,7 @@ import { FIRST_LOSS_SCALE, type LossScale } from '../ops/loss-scale.ts';
 import { Random } from '../random.ts';
 import type { Tuning } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
+import type { Tape } from '../tape/tape.ts';
 import { scheduleOf } from './config.ts';
 import { planRun, type RunNetwork, recordRun } from './network.ts';
 import { scheduleAt } from './schedule.ts';
@@ -51,8 +52,14 @@ export class Trainer {
    * Builds plans and memory; weights are drawn from the seed. Errors: `exceeds-limits` when the plan does not fit the adapter,
    * `gpu-out-of-memory` when the device has less than it needs.
    * @param tuning kernels chosen by measuring (`chooseKernels`); without it the table's defaults
+   * @param count told how many pipelines are built, and of how many
    */
-  static async create(device: Device, config: RunConfig, tuning?: Tuning): Promise<Trainer> {
+  static async create(
+    device: Device,
+    config: RunConfig,
+    tuning?: Tuning,
+    count?: (done: number, of: number) => void,
+  ): Promise<Trainer> {
     const target = { ...device.report, tuning };
     const report = planRun(config, target);
     if (!report.fits) throw new HysparkError('exceeds-limits', { doing: report.reason!.replace(/\.$/, '') });
@@ -61,6 +68,7 @@ export class Trainer {
     await variables.allocate(device, true);
     const made: Plan[] = [];
     try {
+      await buildKernels(device, [pass.tape, update.tape, judge.tape], count);
       const build = async (tape: typeof pass.tape, recompute = false) => {
         const plan = await compile(device, tape, variables, { recompute });
         made.push(plan);
@@ -189,6 +197,22 @@ export class Trainer {
     result.then(done, done);
     return result;
   }
+}
+
+/** Builds the kernels of plans ahead of them. */
+async function buildKernels(
+  device: Device,
+  tapes: readonly Tape[],
+  count?: (done: number, of: number) => void,
+): Promise<void> {
+  const kernels = new Map(tapes.flatMap((tape) => tape.dispatches).map(({ kernel }) => [kernel.id, kernel]));
+  let done = 0;
+  await Promise.all(
+    [...kernels.values()].map(async (kernel) => {
+      await device.compile(kernel);
+      count?.(++done, kernels.size);
+    }),
+  );
 }
 
 /** Seconds of a step over a few of them on noise, after two to warm up. */

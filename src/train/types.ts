@@ -187,6 +187,8 @@ export type RunEvent =
       /** With `failed`. */
       readonly error?: PlainError;
     }
+  /** How much of what the last `state` says is done: scans named, pipelines built. `secondsLeft` once that can be guessed. */
+  | { readonly type: 'preparation'; readonly done: number; readonly of: number; readonly secondsLeft?: number }
   | { readonly type: 'collection'; readonly collection: CollectionReport }
   | { readonly type: 'plan'; readonly plan: PlanReport; readonly config: RunConfig }
   | { readonly type: 'baselines'; readonly baselines: Baselines }

@@ -35,7 +35,7 @@ export function startEngine(): EngineClient {
     open: (options) => remote.open(options),
     plan: (options) => remote.plan(options),
     measure: (options) => remote.measure(options),
-    start: (request, onEvent) => remote.start(request, Comlink.proxy(onEvent)),
+    start: (request, onEvent) => remote.start(request, onEvent),
     finished: () => remote.finished(),
     pause: () => remote.pause(),
     resume: () => remote.resume(),

@@ -1,9 +1,10 @@
 /** Services in workers that may die: what is asked of them then fails instead of waiting for ever. */
 
+import * as Comlink from 'comlink';
 import type { HysparkError } from '../../errors.ts';
 
 /**
- * `service`, a Comlink remote, whose pending and later calls reject once `death` has resolved. A race of each call with `death` would keep every
+ * `service`, a Comlink remote, whose pending and later calls reject once `death` has resolved. Functions among their arguments go as proxies. A race of each call with `death` would keep every
  * answer alive for as long as the worker is.
  */
 export function whileAlive<T extends object>(service: T, death: Promise<HysparkError>): T {
@@ -18,7 +19,7 @@ export function whileAlive<T extends object>(service: T, death: Promise<HysparkE
       if (dead) return reject(dead);
       pending.add(reject);
       const method = service[name as keyof T] as (...args: readonly unknown[]) => Promise<unknown>;
-      method(...args)
+      method(...args.map((arg) => (typeof arg === 'function' ? Comlink.proxy(arg) : arg)))
         .then(resolve, reject)
         .finally(() => pending.delete(reject));
     });

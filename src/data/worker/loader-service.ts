@@ -34,8 +34,16 @@ export interface LoaderStatus {
 }
 
 export interface LoaderService {
-  /** Finds the scans, and looks into those held out until one can be used. `cacheLimit` in bytes. */
-  open(files: readonly FoundFile[], options: LoaderOptions, cacheLimit: number): Promise<OpenedCollection>;
+  /**
+   * Finds the scans, and looks into those held out until one can be used. `cacheLimit` in bytes.
+   * @param count told how many scans have been named, and of how many
+   */
+  open(
+    files: readonly FoundFile[],
+    options: LoaderOptions,
+    cacheLimit: number,
+    count?: (done: number, of: number) => void,
+  ): Promise<OpenedCollection>;
   /** Continues from the cursor of an earlier batch of the same collection, or begins again. */
   seek(cursor?: Cursor): Promise<void>;
   next(): Promise<Batch>;
@@ -53,9 +61,9 @@ export function createLoaderService(platform: Platform, pool: DataPool, store: S
     return opened;
   };
   return {
-    async open(files, options, cacheLimit) {
+    async open(files, options, cacheLimit, count) {
       opened?.loader.close();
-      const { scans, setAside, ignored } = await openDataset(files, platform);
+      const { scans, setAside, ignored } = await openDataset(files, platform, count);
       const cache = await VolumeCache.open(store, cacheLimit);
       const begin = (cursor?: Cursor) => DataLoader.open(scans, pool, cache, options, cursor);
       const loader = await begin();

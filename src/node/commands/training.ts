@@ -88,6 +88,12 @@ function terminalLines(): (event: RunEvent) => void {
       case 'state':
         if (event.detail) line(`${event.detail} …`);
         break;
+      case 'preparation': {
+        const { done, of, secondsLeft } = event;
+        const left = secondsLeft === undefined ? '' : `, ${clock(secondsLeft)} left`;
+        if (bar) process.stdout.write(`\r\x1b[K${done} of ${of}${left}`);
+        break;
+      }
       case 'collection': {
         const { training, heldOut: out, setAside } = event.collection;
         line(`${training.length} scans for training, ${out.length} held out, ${setAside.length} set aside`);
