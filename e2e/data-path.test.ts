@@ -85,8 +85,11 @@ testWithShared('ct')('a browser gives the same audit and crops as Node, from NIf
   loader.close();
   pool.close();
   expect(scans.length).toBe(2);
-  expect(inBrowser.scans).toEqual(JSON.parse(JSON.stringify(scans)));
-  expect(inBrowser.setAside).toEqual(setAside);
+  // Node puts the second folder's files below its name; an input tells no folders.
+  const bare = (list: readonly { readonly path: string }[]): unknown =>
+    JSON.parse(JSON.stringify(list.map((each) => ({ ...each, path: each.path.replace('nifti/', '') }))));
+  expect(inBrowser.scans).toEqual(bare(scans));
+  expect(inBrowser.setAside).toEqual(bare(setAside));
   expect(inBrowser.batches).toEqual(batches);
   expect(inBrowser.cached).toBeGreaterThan(0);
   expect(inBrowser.cacheBytes).toBeGreaterThan(1e6);

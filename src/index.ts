@@ -21,6 +21,7 @@ export { resolveConfig } from './train/config.ts';
 export { type EngineClient, startEngine } from './worker/client.ts';
 export type * from './worker/protocol.ts';
 export type { PretrainControls, RunHandle } from './worker/run-handle.ts';
+export { isLive, newRunName } from './worker/runs.ts';
 
 /**
  * Pre-trains on scans. Resolves once the run is under way.

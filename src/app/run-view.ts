@@ -4,9 +4,9 @@
  */
 
 import { html, nothing } from 'lit';
-import type { RunListing, WeightsFormat } from '../index.ts';
+import { isLive, type RunListing, type WeightsFormat } from '../index.ts';
 import { CurveData } from './curves-data.ts';
-import { canResume, hasCheckpoint, isLive } from './session.ts';
+import { canResume, hasCheckpoint } from './session.ts';
 import { navigation, scans, session, settings } from './state.ts';
 import { bytes, digits, percent, runName, sentence, when } from './text.ts';
 import { canResumeNow, phaseName, resumeRun } from './train-view.ts';

@@ -6,6 +6,7 @@ import {
   type Baselines,
   type CollectionReport,
   type EngineClient,
+  isLive,
   type LogLine,
   type PlanReport,
   type Progress,
@@ -285,10 +286,6 @@ export class Session extends Model {
     keepAwake(phase === 'preparing' || phase === 'training');
     this.changed();
   }
-}
-
-export function isLive(phase: RunPhase): boolean {
-  return phase === 'preparing' || phase === 'training' || phase === 'paused';
 }
 
 export function hasCheckpoint({ files }: RunListing): boolean {

@@ -1,9 +1,9 @@
 /** The page of training: configuration, or the run under way: numbers, curves, reconstructions, log. */
 
 import { html, nothing } from 'lit';
-import type { RunPhase, VerdictKind } from '../index.ts';
+import { isLive, type RunPhase, type VerdictKind } from '../index.ts';
 import { progressText } from './scans.ts';
-import { type CurrentRun, isLive, type Preparation } from './session.ts';
+import type { CurrentRun, Preparation } from './session.ts';
 import { navigation, scans, session } from './state.ts';
 import { bytes, clock, digits, duration, loss, percent, plural, runName } from './text.ts';
 import { View } from './view.ts';

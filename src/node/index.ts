@@ -17,6 +17,7 @@ export { resolveConfig } from '../train/config.ts';
 export { Engine } from '../worker/engine.ts';
 export type * from '../worker/protocol.ts';
 export type { PretrainControls, RunHandle } from '../worker/run-handle.ts';
+export { isLive, newRunName } from '../worker/runs.ts';
 export { createEngine, type NodeEngineOptions } from './engine.ts';
 export { findFiles } from './files.ts';
 

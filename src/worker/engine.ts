@@ -15,6 +15,7 @@ import { chooseKernels } from '../train/tuning.ts';
 import type { RunConfig, RunListing, RunPhase, RunResult, WeightsFormat } from '../train/types.ts';
 import { exportCheckpoint, reconstruct } from '../train/weights.ts';
 import type { AdapterReport, EngineOptions, EngineService, OnRunEvent, StartRequest } from './protocol.ts';
+import { isLive, newRunName } from './runs.ts';
 
 /** What differs between a browser and Node. */
 export interface EngineHost {
@@ -74,7 +75,7 @@ export class Engine implements EngineService {
 
   async start(request: StartRequest, onEvent: OnRunEvent): Promise<string> {
     this.requireIdle('Starting a run');
-    const id = request.resume ?? request.id ?? new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+    const id = request.resume ?? request.id ?? newRunName();
     const starting: Starting = { stopped: false };
     this.starting = starting;
     try {
@@ -331,10 +332,6 @@ type EngineArguments<K extends keyof EngineService> = Parameters<EngineService[K
 function elsewhere(doing: string, { holder, advice }: Exclude<RunLock, { release(): void }>): HysparkError {
   const got = `a run that ${holder} is writing`;
   return new HysparkError('bad-state', { doing, got, advice: advice ?? 'Stop it there first' });
-}
-
-function isLive(phase: RunPhase): boolean {
-  return phase === 'preparing' || phase === 'training' || phase === 'paused';
 }
 
 function isLost(device: Device): boolean {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { newRunName } from '../../worker/runs.ts';
 import { findFiles } from '../files.ts';
 import { addEngineOptions, aNumber, type EngineFlags, rememberSources, runAt, withEngine } from './options.ts';
 import { sampleName, writeSamples } from './sample.ts';
@@ -30,7 +31,7 @@ export function demoCommand(): Command {
       console.log(`Making ${SCANS} sample scans in ${scans} …`);
       await writeSamples(scans, SCANS, 1, false);
     }
-    const folder = join(out, `demo-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`);
+    const folder = join(out, `demo-${newRunName()}`);
     const { runs, id } = runAt(folder);
     const small = { preset: 'tiny', batch: 1, evaluationCrops: 4 } as const;
     await withEngine(runs, flags, async (engine) => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { HysparkError } from '../../errors.ts';
 import type { RunOptions } from '../../worker/protocol.ts';
+import { newRunName } from '../../worker/runs.ts';
 import { findFiles } from '../files.ts';
 import { addEngineOptions, aNumber, type EngineFlags, rememberSources, runAt, withEngine } from './options.ts';
 import { trainInTerminal } from './training.ts';
@@ -72,7 +73,7 @@ export function pretrainCommand(): Command {
     .option('--json', 'print every event as a line of JSON');
   return addEngineOptions(command).action(async (paths: string[], flags: Flags) => {
     const options = await readOptions(flags);
-    const folder = flags.out ?? join('runs', new Date().toISOString().slice(0, 19).replaceAll(':', '-'));
+    const folder = flags.out ?? join('runs', newRunName());
     const { runs, id } = runAt(folder);
     const files = await findFiles(paths);
     const weights = flags.weights ? await openWeights(flags.weights) : undefined;
