@@ -115,20 +115,6 @@ export class VolumeCache {
     });
   }
 
-  /** Sets the limit, dropping what is above it. */
-  async resize(limit: number): Promise<void> {
-    this.#limit = limit;
-    await this.#exclusively(() => this.#evict(0));
-  }
-
-  /** Removes everything. */
-  async clear(): Promise<void> {
-    await this.#exclusively(async () => {
-      this.#entries.clear();
-      await this.#store.remove(VOLUMES);
-    });
-  }
-
   /** Writes down the order of use. */
   async flush(): Promise<void> {
     const used = Object.fromEntries([...this.#entries].map(([path, entry]) => [path, entry.used]));

@@ -3,7 +3,7 @@
  * itself is dcm2niix's; one bad file would make it drop the whole series, so each file is looked at first.
  */
 
-import type { Triple } from './affine.ts';
+import { scaled, type Triple } from './affine.ts';
 
 /** What is known of one DICOM file. Strings are trimmed; absent elements are empty or 0. */
 export interface DicomInfo {
@@ -22,6 +22,10 @@ export interface DicomInfo {
   readonly position?: Triple;
   /** Unit vectors along a row and along a column, (0020,0037). */
   readonly orientation?: readonly [Triple, Triple];
+  /** Millimetres between rows and between columns, (0028,0030). */
+  readonly pixelSpacing?: readonly number[];
+  /** The first three values of (0008,0008), as `ORIGINAL\PRIMARY\AXIAL`; makers add others of no consequence. */
+  readonly imageType: string;
   /** Where the pixels are; absent when there are none in the bytes given. */
   readonly pixels?: PixelData;
 }
@@ -102,6 +106,8 @@ export function parseDicom(bytes: Uint8Array): DicomInfo | undefined {
     tilt: number(0x00181120),
     position: numbers(text(0x00200032), 3) as Triple | undefined,
     orientation: axes(text(0x00200037)),
+    pixelSpacing: numbers(text(0x00280030), 2),
+    imageType: text(0x00080008).split('\\').slice(0, 3).join('\\'),
     pixels,
   };
 }
@@ -116,8 +122,10 @@ function axes(text: string): readonly [Triple, Triple] | undefined {
   const cosines = numbers(text, 6);
   if (!cosines) return undefined;
   const [row, column] = [cosines.slice(0, 3), cosines.slice(3)] as unknown as [Triple, Triple];
-  const isUnit = (axis: Triple) => Math.abs(Math.hypot(...axis) - 1) < 0.01;
-  return isUnit(row) && isUnit(column) ? [row, column] : undefined;
+  // Some archives round to two decimals.
+  const isUnit = (axis: Triple) => Math.abs(Math.hypot(...axis) - 1) < 0.02;
+  const unit = (axis: Triple) => scaled(axis, 1 / Math.hypot(...axis));
+  return isUnit(row) && isUnit(column) ? [unit(row), unit(column)] : undefined;
 }
 
 /** Why dcm2niix could not use the file, in a phrase; undefined when nothing speaks against it. `bytes`: the whole file. */
@@ -151,6 +159,7 @@ interface Cursor {
 /** Elements worth keeping, and how their value is written. */
 const WANTED = new Map<number, 'text' | 'uint16'>([
   [0x00020010, 'text'],
+  [0x00080008, 'text'],
   [0x00080018, 'text'],
   [0x00080060, 'text'],
   [0x00181120, 'text'],
@@ -161,6 +170,7 @@ const WANTED = new Map<number, 'text' | 'uint16'>([
   [0x00280008, 'text'],
   [0x00280010, 'uint16'],
   [0x00280011, 'uint16'],
+  [0x00280030, 'text'],
   [0x00280100, 'uint16'],
 ]);
 

@@ -7,7 +7,7 @@ import { HysparkError } from '../errors.ts';
 import { cross, dot } from './affine.ts';
 import type { DicomInfo } from './dicom-header.ts';
 
-/** The images of one size and direction that make the volume. */
+/** The images of one kind that make the volume. */
 export interface Stack {
   /** Which of the images given belong to it. */
   readonly members: readonly number[];
@@ -21,8 +21,9 @@ export interface Stack {
 const SAME_DIRECTION = 0.999;
 /** Slices nearer than this part of the usual step are at the same position. */
 const SAME_POSITION = 0.1;
-/** So few images at taken positions are strays; more are another phase or reconstruction. */
-const FEW = 0.05;
+/** So few images at taken positions are strays, or slices repeated because the patient moved; more are another phase or reconstruction. */
+const FEW = 3;
+const FEW_OF_ALL = 0.05;
 /** A step of so many usual ones is a gap, unless one step in ten is: then the slices are uneven. */
 const GAP = 1.5;
 const UNEVEN = 0.1;
@@ -37,7 +38,7 @@ export function findStack(infos: readonly DicomInfo[]): Stack {
   const largest = groups.reduce((best, each) => (framesOf(each) > framesOf(best) ? each : best));
   const notes: string[] = [];
   const others = infos.length - largest.length;
-  if (others > 0) notes.push(`${others} of ${infos.length} images left out: another size or direction`);
+  if (others > 0) notes.push(`${others} of ${infos.length} images left out: another size, direction or kind`);
   const first = infos[largest[0]!]!;
   if (!isPlaced(first) || largest.length === 1) return { members: largest, notes };
 
@@ -46,7 +47,7 @@ export function findStack(infos: readonly DicomInfo[]): Stack {
   const order = largest.map((_, i) => i).sort((a, b) => along[a]! - along[b]! || a - b);
   const distinct = withoutRepeats(order, along);
   const repeats = order.length - distinct.length;
-  if (repeats > FEW * order.length) {
+  if (repeats > Math.max(FEW, FEW_OF_ALL * order.length)) {
     const where = distinct.length > 1 ? `${distinct.length} positions` : 'the same position';
     throw aside(`${order.length} images at ${where}: several phases or reconstructions`, {
       need: 'one volume',
@@ -72,7 +73,7 @@ export function fits({ extent }: Stack, slices: number, spacing: number): boolea
   return length > extent[0] - slack && length < extent[1] + slack;
 }
 
-/** Indices of images of one size and direction; those without a position, or with many frames, by size alone. */
+/** Indices of images of one size, spacing, type and direction; those without a position, or with many frames, without the direction. */
 function groupAlike(infos: readonly DicomInfo[]): number[][] {
   const groups: number[][] = [];
   infos.forEach((info, i) => {
@@ -85,8 +86,15 @@ function groupAlike(infos: readonly DicomInfo[]): number[][] {
 
 function areAlike(a: DicomInfo, b: DicomInfo): boolean {
   if (a.rows !== b.rows || a.columns !== b.columns || isPlaced(a) !== isPlaced(b)) return false;
+  if (a.imageType !== b.imageType || !haveSameSpacing(a, b)) return false;
   if (!isPlaced(a)) return true;
   return a.orientation!.every((axis, i) => dot(axis, b.orientation![i]!) > SAME_DIRECTION);
+}
+
+/** Of another field of view dcm2niix would take the first one's spacing. */
+function haveSameSpacing({ pixelSpacing: a }: DicomInfo, { pixelSpacing: b }: DicomInfo): boolean {
+  if (!a || !b) return a === b;
+  return a.every((mm, axis) => Math.abs(mm - b[axis]!) <= 0.01 * mm);
 }
 
 function isPlaced({ frames, position, orientation }: DicomInfo): boolean {

@@ -83,7 +83,7 @@ describe('a series', () => {
   });
 
   test('with a localizer loses the localizer, even one of the same size', async () => {
-    const note = '1 of 21 images left out: another size or direction';
+    const note = '1 of 21 images left out: another size, direction or kind';
     const localizer = { position: [-32, 0, 30], instance: 50, orientation: CORONAL } as const;
     expect(await summary([dicomSlice(localizer), ...axial])).toBe(`32×32×20 3.00 ${note}`);
     expect(await summary([dicomSlice({ ...localizer, size: 64 }), ...axial])).toBe(`32×32×20 3.00 ${note}`);
@@ -93,6 +93,22 @@ describe('a series', () => {
     const [s, c] = [Math.sin(0.3), Math.cos(0.3)];
     const files = slices(20, () => ({ orientation: [1, 0, 0, 0, c, -s] }));
     expect(await summary(files)).toMatch(/^32×41×20 2.87 2 volumes came .* corrected for gantry tilt is used/);
+  });
+
+  test('with cosines of two decimals is whole', async () => {
+    expect(await summary(slices(20, () => ({ orientation: [1, 0, 0, 0, 0.95, -0.3] })))).toMatch(/^32×41×20 /);
+  });
+
+  test('with one name for all of its slices is whole', async () => {
+    expect(await summary(slices(20, () => ({ uid: '1.2.3' })))).toBe('32×32×20 3.00');
+  });
+
+  test('of two fields of view or two kinds of image keeps the larger part', async () => {
+    const note = '10 of 30 images left out: another size, direction or kind';
+    const neck = slices(30, (i) => (i < 10 ? { spacing: 1 } : {}));
+    expect(await summary(neck)).toBe(`32×32×20 3.00 ${note}`);
+    const derived = slices(30, (i) => (i < 10 ? { imageType: 'DERIVED\\SECONDARY' } : {}));
+    expect(await summary(derived)).toBe(`32×32×20 3.00 ${note}`);
   });
 
   test('that lies oblique keeps its spacing', async () => {
@@ -123,6 +139,9 @@ describe('several images at one position', () => {
     expect(await summary([...axial, stray])).toBe(
       '32×32×20 3.00 1 of 21 images left out: another at the same position',
     );
+    // Two slices of a head taken again because it moved.
+    const again = [10, 11].map((i) => dicomSlice({ position: [-32, -32, 3 * i], instance: 60 + i }));
+    expect(await summary([...axial, ...again])).toMatch(/^32×32×20 3.00 2 of 22 images left out/);
     const scan = await read([...axial, stray]);
     expect(Math.max(...Array.from(scan.voxels, (_, i) => valueAt(scan, i)))).toBeLessThan(100);
   });

@@ -133,11 +133,13 @@ async function checkFiles(files: readonly InputFile[]) {
     if (info.modality !== '' && info.modality !== 'CT') {
       throw new HysparkError('set-aside', { doing: READING, got: `modality ${info.modality}`, need: 'CT' });
     }
-    if (info.sopInstanceUid !== '' && seen.has(info.sopInstanceUid)) {
+    // With its position: careless anonymisation gives all slices one name.
+    const name = `${info.sopInstanceUid} ${info.position}`;
+    if (info.sopInstanceUid !== '' && seen.has(name)) {
       leaveOut('the same image twice');
       continue;
     }
-    seen.add(info.sopInstanceUid);
+    seen.add(name);
     images.push({ blob: file.blob, info });
   }
   const reasons = [...defects].map(([reason, count]) => `${count} of ${files.length} files left out: ${reason}`);

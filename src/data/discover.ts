@@ -38,11 +38,12 @@ const UNREADABLE = 'It cannot be read: another program may hold it, or the right
 
 type Open = (handle: FileHandle) => Promise<Blob>;
 
-/** Sorts `files` into scans. `progress` is told how many files have been looked at. */
+/** Sorts `files` into scans. `progress` is told how many files have been looked at; rejects with the reason of `signal`. */
 export async function discover(
   files: readonly FoundFile[],
   open: Open,
   progress?: (done: number) => void,
+  signal?: AbortSignal,
 ): Promise<Discovery> {
   const setAside: SetAside[] = [];
   const scans: ScanSource[] = [];
@@ -63,46 +64,52 @@ export async function discover(
   }
 
   let done = 0;
-  await inParallel(files, AT_ONCE, async (file) => {
-    const name = baseName(file.path);
-    if (file.problem !== undefined) setAside.push({ path: file.path, reason: file.problem });
-    else if (isHidden(name) || UNRELATED.test(name)) ignored++;
-    else if (/\.json$/i.test(name)) ignored++;
-    else if (ARCHIVE.test(name) && !/\.nii\.gz$/i.test(name)) {
-      setAside.push({ path: file.path, reason: 'An archive: unpack it first.' });
-    } else if (COMPRESSED_DICOM.test(name)) {
-      setAside.push({ path: file.path, reason: 'A compressed DICOM file: unpack it first.' });
-    } else if (OTHER_VOLUMES.test(name)) {
-      setAside.push({ path: file.path, reason: 'A volume in another format: convert it to NIfTI.' });
-    } else if (/\.nii(\.gz)?$/i.test(name)) {
-      const label = isLabel.has(file.path) || inLabelFolder(file.path);
-      const channel = isImage.has(file.path) ? 0 : nnunetChannel(file.path, byPath);
-      if (label) ignored++;
-      else if (channel > 0)
-        setAside.push({ path: file.path, reason: `Channel ${channel} of a scan: only the first is used.` });
-      else
-        scans.push({
-          kind: 'NIfTI',
-          path: file.path,
-          files: [file],
-          label: labels.get(file.path) ?? nnunetLabel(file.path, byPath),
-        });
-    } else if (/\.hdr(\.gz)?$/i.test(name)) {
-      const image = pairedWith(file.path, byPath);
-      if (image) scans.push({ kind: 'NIfTI pair', path: file.path, files: [file, image] });
-      else setAside.push({ path: file.path, reason: 'A header without its .img file, or with several of that name.' });
-    } else if (/\.img(\.gz)?$/i.test(name)) {
-      if (!headerOf(file.path, byPath))
-        setAside.push({ path: file.path, reason: 'An image without its .hdr file, or with several of that name.' });
-    } else {
-      const isDicom = await startsAsDicom(file, open).catch(() => undefined);
-      if (isDicom === undefined) setAside.push({ path: file.path, reason: UNREADABLE });
-      else if (isDicom) dicom.push(file);
-      else ignored++;
-    }
-    progress?.(++done);
-  });
-  scans.push(...(await groupSeries(dicom, open, setAside)));
+  await inParallel(
+    files,
+    AT_ONCE,
+    async (file) => {
+      const name = baseName(file.path);
+      if (file.problem !== undefined) setAside.push({ path: file.path, reason: file.problem });
+      else if (isHidden(name) || UNRELATED.test(name)) ignored++;
+      else if (/\.json$/i.test(name)) ignored++;
+      else if (ARCHIVE.test(name) && !/\.nii\.gz$/i.test(name)) {
+        setAside.push({ path: file.path, reason: 'An archive: unpack it first.' });
+      } else if (COMPRESSED_DICOM.test(name)) {
+        setAside.push({ path: file.path, reason: 'A compressed DICOM file: unpack it first.' });
+      } else if (OTHER_VOLUMES.test(name)) {
+        setAside.push({ path: file.path, reason: 'A volume in another format: convert it to NIfTI.' });
+      } else if (/\.nii(\.gz)?$/i.test(name)) {
+        const label = isLabel.has(file.path) || inLabelFolder(file.path);
+        const channel = isImage.has(file.path) ? 0 : nnunetChannel(file.path, byPath);
+        if (label) ignored++;
+        else if (channel > 0)
+          setAside.push({ path: file.path, reason: `Channel ${channel} of a scan: only the first is used.` });
+        else
+          scans.push({
+            kind: 'NIfTI',
+            path: file.path,
+            files: [file],
+            label: labels.get(file.path) ?? nnunetLabel(file.path, byPath),
+          });
+      } else if (/\.hdr(\.gz)?$/i.test(name)) {
+        const image = pairedWith(file.path, byPath);
+        if (image) scans.push({ kind: 'NIfTI pair', path: file.path, files: [file, image] });
+        else
+          setAside.push({ path: file.path, reason: 'A header without its .img file, or with several of that name.' });
+      } else if (/\.img(\.gz)?$/i.test(name)) {
+        if (!headerOf(file.path, byPath))
+          setAside.push({ path: file.path, reason: 'An image without its .hdr file, or with several of that name.' });
+      } else {
+        const isDicom = await startsAsDicom(file, open).catch(() => undefined);
+        if (isDicom === undefined) setAside.push({ path: file.path, reason: UNREADABLE });
+        else if (isDicom) dicom.push(file);
+        else ignored++;
+      }
+      progress?.(++done);
+    },
+    signal,
+  );
+  scans.push(...(await groupSeries(dicom, open, setAside, signal)));
   const order = (a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
   const taken = new Set<string>();
   const named = scans.sort(order).map((scan) => ({ ...scan, path: distinctPath(scan.path, taken) }));
@@ -145,22 +152,32 @@ async function startsAsDicom(file: FoundFile, open: Open): Promise<boolean> {
 }
 
 /** One source for each series, its files in the order of their paths. */
-async function groupSeries(files: readonly FoundFile[], open: Open, setAside: SetAside[]): Promise<ScanSource[]> {
+async function groupSeries(
+  files: readonly FoundFile[],
+  open: Open,
+  setAside: SetAside[],
+  signal?: AbortSignal,
+): Promise<ScanSource[]> {
   const series = new Map<string, FoundFile[]>();
-  await inParallel(files, AT_ONCE, async (file) => {
-    const info = await readDicomHead(file, open).catch(() => null);
-    if (info === null) {
-      setAside.push({ path: file.path, reason: UNREADABLE });
-      return;
-    }
-    if (!info || (info.seriesUid === '' && info.rows === 0 && !info.transferSyntax.endsWith('.1.99'))) {
-      setAside.push({ path: file.path, reason: 'DICOM without an image (a directory, a report, or cut short).' });
-      return;
-    }
-    // Without a series id, and in a deflated file, where it cannot be seen, the folder stands for the series.
-    const key = info.seriesUid || `folder ${folderOf(file.path)} ${info.transferSyntax}`;
-    series.set(key, [...(series.get(key) ?? []), file]);
-  });
+  await inParallel(
+    files,
+    AT_ONCE,
+    async (file) => {
+      const info = await readDicomHead(file, open).catch(() => null);
+      if (info === null) {
+        setAside.push({ path: file.path, reason: UNREADABLE });
+        return;
+      }
+      if (!info || (info.seriesUid === '' && info.rows === 0 && !info.transferSyntax.endsWith('.1.99'))) {
+        setAside.push({ path: file.path, reason: 'DICOM without an image (a directory, a report, or cut short).' });
+        return;
+      }
+      // Without a series id, and in a deflated file, where it cannot be seen, the folder stands for the series.
+      const key = info.seriesUid || `folder ${folderOf(file.path)} ${info.transferSyntax}`;
+      series.set(key, [...(series.get(key) ?? []), file]);
+    },
+    signal,
+  );
   return [...series.values()].map((members): ScanSource => {
     const sorted = members.sort((a, b) => (a.path < b.path ? -1 : 1));
     const path = sorted.length === 1 ? sorted[0]!.path : `${folderOf(sorted[0]!.path)}/(${sorted.length} DICOM files)`;

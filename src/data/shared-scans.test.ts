@@ -21,8 +21,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'ct/dicom/cip_chest64/(79 DICOM files)': '64×64×79 4.17×4.17×3.99 LAS int16 -1007..1095',
   'ct/dicom/ge_head_tilt/(28 DICOM files)':
     '512×611×56 0.49×0.49×2.62 LAS int16 -1500..2002 2 volumes came of the series: the one corrected for gantry tilt and resampled to even slices is used; gantry tilt of 18.5°; sform and voxel sizes disagree: qform used; oblique by 18.5°',
-  'ct/dicom/transfer_syntaxes/(15 DICOM files)':
-    ': 4 images at the same position: several phases or reconstructions; needed: one volume. Export each as a series of its own.',
+  'ct/dicom/transfer_syntaxes/(15 DICOM files)': ': A single slice (512 × 512 × 1): a localiser or a lone image.',
   'ct/dicom/transfer_syntaxes/CT0012.fragmented_no_bot_jpeg_baseline.51.dcm':
     ': 1 of 1 files left out: transfer syntax 1.2.840.10008.1.2.4.51, which is not supported.',
   'ct/dicom/transfer_syntaxes/CTImage.dcm_DeflatedExplicitVRLittleEndianTransferSyntax_1.2.840.10008.1.2.1.99.dcm':

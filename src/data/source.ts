@@ -111,15 +111,19 @@ export async function hashSource(source: ScanSource, platform: Platform): Promis
   return contentHash(files.map((file) => file.blob));
 }
 
-/** `work` on every item, `limit` at a time. */
+/** `work` on every item, `limit` at a time; rejects with the reason of `signal` instead of beginning another. */
 export async function inParallel<T>(
   items: readonly T[],
   limit: number,
   work: (item: T) => Promise<void>,
+  signal?: AbortSignal,
 ): Promise<void> {
   let next = 0;
   const run = async () => {
-    while (next < items.length) await work(items[next++]!);
+    while (next < items.length) {
+      signal?.throwIfAborted();
+      await work(items[next++]!);
+    }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, run));
 }

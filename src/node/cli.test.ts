@@ -82,15 +82,16 @@ describe('hyspark', { timeout: 120_000 }, () => {
 
     const held = join(dir, 'held');
     await mkdir(held);
-    const began = (await readFile(`/proc/${process.pid}/stat`, 'utf8')).split(') ').at(-1)!.split(' ')[19];
+    const stat = await readFile(`/proc/${process.pid}/stat`, 'utf8').catch(() => undefined);
+    const began = stat?.split(') ').at(-1)?.split(' ')[19] ?? '';
     await writeFile(join(held, 'lock'), `${process.pid} ${began}`);
     const refused = await hyspark('pretrain', scans, '--out', held);
     const who = new RegExp(
       `got a run that process ${process.pid} is writing\\. Stop it there first, or delete .*held/lock`,
     );
     expect([refused.status, refused.err]).toEqual([1, expect.stringMatching(who)]);
-    // The number has gone to another process since.
-    await writeFile(join(held, 'lock'), `${process.pid} 1`);
+    // The number has gone to another process since, which only Linux tells; elsewhere there is no such process.
+    await writeFile(join(held, 'lock'), stat ? `${process.pid} 1` : '999999999 ');
     const taken = await hyspark('pretrain', scans, '--out', held, '--steps', '0');
     expect(taken.err).toMatch(/Option "steps"/);
 

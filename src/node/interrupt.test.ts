@@ -95,7 +95,7 @@ test('a run whose output nobody reads any more stops and saves', { timeout: 120_
 test('a second Ctrl-C quits at once', { timeout: 120_000 }, async () => {
   const run = join(folder, 'quit');
   const slow = ['--batch', '8', '--steps', '30', '--evaluation-crops', '1']; // a step takes seconds
-  const quit = await hyspark(['pretrain', scans, '--out', run, ...slow], /To beat on held-out crops/, 300, 1000);
+  const quit = await hyspark(['pretrain', scans, '--out', run, ...slow], /step \d+\/30/, 50, 700);
   expect(quit.err).toContain('Stopping after this step');
   expect(quit.status).toBe('SIGINT');
   expect(quit.out).not.toContain('Stopped after');

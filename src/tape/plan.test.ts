@@ -108,7 +108,8 @@ test.each(['timestamps', 'the clock'])(
 
 test('a plan that was destroyed says so, to the step under way and to the next; the device goes on', async () => {
   const tape = new Tape(device.report);
-  tape.report(sum(tape, { x: tape.input('x', [8]) }, {}));
+  const x = tape.input('x', [8]);
+  tape.report(sum(tape, { x }, {}));
   const plan = await compile(device, tape);
   await plan.step();
   const underWay = plan.step();
@@ -119,6 +120,9 @@ test('a plan that was destroyed says so, to the step under way and to the next; 
   };
   await expect(underWay).rejects.toMatchObject(destroyed);
   expect(() => plan.step()).toThrow(expect.objectContaining(destroyed));
+  await expect(plan.read(x)).rejects.toMatchObject(destroyed);
+  await device.gpu.queue.onSubmittedWorkDone();
+  device.check();
   await device.guarded('Going on', () => undefined);
 });
 

@@ -226,6 +226,7 @@ export class Plan {
 
   /** Values of an output, a parameter, a state or an input after the last step; of all of it, or of `count` from `first`. */
   async read(tensor: Tensor, first = 0, count = tensor.size - first): Promise<Float32Array> {
+    this.check();
     const { buffer, offset } = this.place(tensor);
     const bytesEach = tensor.storage === 'f16' ? 2 : 4;
     // Copies begin and end at whole words.
@@ -239,12 +240,14 @@ export class Plan {
   }
 
   async readWords(tensor: Tensor): Promise<Uint32Array> {
+    this.check();
     const [bytes] = await readBuffers(this.device, [{ ...this.place(tensor), bytes: tensor.bytes }]);
     return new Uint32Array(bytes!);
   }
 
   /** Fills all activations with what is NaN as f32 and as f16: tests show by it that nothing unwritten is read. */
   fillActivations(): void {
+    this.check();
     for (const [i, bytes] of this.layout.memory.arenaBytes.entries()) {
       this.device.gpu.queue.writeBuffer(this.buffers[i]!, 0, new Uint32Array(bytes / 4).fill(0x7fff7fff));
     }

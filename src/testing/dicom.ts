@@ -15,6 +15,11 @@ export interface SliceOptions {
   readonly intercept?: number;
   /** Pixels a row and rows. */
   readonly size?: number;
+  /** Millimetres between pixels. */
+  readonly spacing?: number;
+  readonly imageType?: string;
+  /** SOP instance UID; by default from series, acquisition and instance. */
+  readonly uid?: string;
   /** Stored value of each pixel. */
   readonly pixel?: (x: number, y: number) => number;
   /** Elements to put before the pixels, as bytes. */
@@ -64,7 +69,7 @@ export function dicomSlice(options: SliceOptions): Uint8Array<ArrayBuffer> {
   for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) pixels[y * size + x] = pixel(x, y);
   const uid = (tail: string) => `1.2.826.0.1.3680043.8.498.${tail}`;
   const series = uid(options.series ?? '7');
-  const instanceUid = `${series}.${acquisition}.${instance}`;
+  const instanceUid = options.uid ?? `${series}.${acquisition}.${instance}`;
   const meta = joined(
     element(0x00020002, 'UI', '1.2.840.10008.5.1.4.1.1.2'),
     element(0x00020003, 'UI', instanceUid),
@@ -77,7 +82,7 @@ export function dicomSlice(options: SliceOptions): Uint8Array<ArrayBuffer> {
     TEXT.encode('DICM'),
     joined(TEXT.encode('\x02\0\0\0UL\x04\0'), size4),
     meta,
-    element(0x00080008, 'CS', 'ORIGINAL\\PRIMARY\\AXIAL'),
+    element(0x00080008, 'CS', options.imageType ?? 'ORIGINAL\\PRIMARY\\AXIAL'),
     element(0x00080016, 'UI', '1.2.840.10008.5.1.4.1.1.2'),
     element(0x00080018, 'UI', instanceUid),
     element(0x00080060, 'CS', 'CT'),
@@ -94,7 +99,7 @@ export function dicomSlice(options: SliceOptions): Uint8Array<ArrayBuffer> {
     element(0x00280004, 'CS', 'MONOCHROME2'),
     element(0x00280010, 'US', size),
     element(0x00280011, 'US', size),
-    element(0x00280030, 'DS', '2\\2'),
+    element(0x00280030, 'DS', `${options.spacing ?? 2}\\${options.spacing ?? 2}`),
     element(0x00280100, 'US', 16),
     element(0x00280101, 'US', 16),
     element(0x00280102, 'US', 15),

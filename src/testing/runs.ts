@@ -78,7 +78,7 @@ export interface SmallRun {
   /** By default one device for all runs of a process. */
   readonly device?: RunHost['device'];
   readonly tuningCache?: Store;
-  readonly onEvent?: (event: RunEvent, run: Run) => void;
+  readonly onEvent?: (event: RunEvent, run: Run) => unknown;
 }
 
 let shared: Promise<Device> | undefined;
@@ -105,7 +105,7 @@ export async function smallRun(setup: SmallRun): Promise<RunResult & { readonly 
       tuningCache: setup.tuningCache,
       onEvent(event) {
         events.push(event);
-        onEvent?.(event, run);
+        return onEvent?.(event, run);
       },
     },
     request,

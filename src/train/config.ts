@@ -14,37 +14,12 @@ const RECIPES: Record<PresetName, { readonly learningRate: number; readonly warm
 
 const DEFAULT_STEPS = 300;
 
-/** Of every option; `epochs` beside them becomes `steps`. */
-const NAMES: readonly (keyof RunConfig)[] = [
-  'preset',
-  'model',
-  'batch',
-  'accumulate',
-  'steps',
-  'learningRate',
-  'warmup',
-  'weightDecay',
-  'clip',
-  'seed',
-  'cropsPerScan',
-  'flips',
-  'heldOut',
-  'evaluationCrops',
-  'evaluateEvery',
-  'previewEvery',
-  'checkpointEvery',
-  'keep',
-  'recompute',
-  'precision',
-];
-
 /**
  * @param trainingScans how many scans are trained on, which `epochs` needs; a configuration with `epochs` that is only
  *   planned may leave it out.
  * @throws HysparkError `bad-argument` naming the option, what came and what is needed
  */
 export function resolveConfig(options: RunOptions, trainingScans = 1): RunConfig {
-  needKnown(options, [...NAMES, 'epochs'], '');
   if (options.model) needKnown(options.model, Object.keys(PRESETS.tiny), 'model.');
   const preset = options.preset ?? 'tiny';
   oneOf('preset', preset, Object.keys(PRESETS) as PresetName[]);
@@ -63,7 +38,7 @@ export function resolveConfig(options: RunOptions, trainingScans = 1): RunConfig
   const evaluateEvery = whole('evaluateEvery', options.evaluateEvery ?? Math.max(5, Math.round(steps / 20)), 1);
   const seed = whole('seed', options.seed ?? 1, 0);
   if (seed > 0xffffffff) fail('seed', seed, 'below 2³²');
-  return {
+  const config: RunConfig = {
     preset,
     model,
     batch,
@@ -85,6 +60,8 @@ export function resolveConfig(options: RunOptions, trainingScans = 1): RunConfig
     recompute: options.recompute ?? false,
     precision: oneOf('precision', options.precision ?? 'float32', ['float32', 'mixed']),
   };
+  needKnown(options, [...Object.keys(config), 'epochs'], '');
+  return config;
 }
 
 /** The schedule of a run. */

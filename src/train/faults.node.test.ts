@@ -177,6 +177,12 @@ test('a listener that throws ends the run with its steps kept; resumed, it ends 
   expect(result.checkpoint).toBe(checkpoint(result.step));
   await smallRun({ store, resume: true });
   expect(await isEqual(store, undisturbed, LAST)).toBe(true);
+  // An async function's exception comes later, and ends the run as well.
+  const late = async (event: RunEvent) => {
+    if (event.type === 'progress') throw new Error('later');
+  };
+  const ended = await smallRun({ store: new MemoryStore(), onEvent: late });
+  expect(ended).toMatchObject({ phase: 'failed', error: { got: 'later' } });
   const always = () => {
     throw new Error('always');
   };
@@ -221,6 +227,16 @@ describe('a run that is stopped', () => {
     await expect(smallRun({ store, loader, onEvent })).rejects.toMatchObject({ code: 'aborted' });
     expect(await store.list()).toEqual([]);
   });
+});
+
+test('a run that is stopped while a lost GPU is replaced says that the GPU was lost', async () => {
+  const { device, lose } = losable();
+  const onEvent: SmallRun['onEvent'] = (event, run) => {
+    onStep(5, lose)(event);
+    if (event.type === 'state' && event.detail.startsWith('The GPU was lost')) run.stop();
+  };
+  const result = await smallRun({ store: new MemoryStore(), device, onEvent });
+  expect(result).toMatchObject({ phase: 'failed', error: { code: 'device-lost' }, checkpoint: checkpoint(4) });
 });
 
 describe('a run that cannot begin', () => {

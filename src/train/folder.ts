@@ -102,8 +102,9 @@ export class RunFolder {
   /** Removes what the folder holds of a run that could not begin. */
   async discard(): Promise<void> {
     const { store } = this;
-    const files = [CONFIG, STATUS, METRICS, this.events, ...(await this.checkpoints()).map(({ path }) => path)];
-    for (const path of files) await store.remove(path).catch(() => undefined); // what is wrong has been said
+    const checkpoints = await this.checkpoints().catch(() => []); // what is wrong has been said
+    const files = [CONFIG, STATUS, METRICS, this.events, ...checkpoints.map(({ path }) => path)];
+    for (const path of files) await store.remove(path).catch(() => undefined);
   }
 
   /** What was logged after `step` is forgotten: the run goes on from there. */
@@ -215,6 +216,7 @@ export class RunFolder {
         break;
       } catch (error) {
         if (!(error instanceof HysparkError) || error.code !== 'storage') throw error;
+        if (isFull(error) && (await this.removeUnreadable())) continue;
         const spare = isFull(error) ? await this.spareCheckpoint() : undefined;
         if (!spare) {
           this.log('warning', `The checkpoint of step ${step} could not be kept. ${error.message} The run goes on.`);
@@ -228,10 +230,21 @@ export class RunFolder {
       const stored = await this.checkpoints();
       const best = bestOf(stored, this.rows);
       for (const old of stored.slice(keep)) if (old.step !== best?.step) await this.store.remove(old.path);
-      for (const bad of this.unreadable) await this.store.remove(bad);
-      this.unreadable.clear();
     });
+    await this.removeUnreadable();
     return path;
+  }
+
+  /** Removes the checkpoints that could not be read. Whether there were any that could be removed. */
+  private async removeUnreadable(): Promise<boolean> {
+    let some = false;
+    for (const path of this.unreadable) {
+      await this.store.remove(path).then(
+        () => (some = this.unreadable.delete(path)),
+        () => undefined, // next time
+      );
+    }
+    return some;
   }
 
   /**

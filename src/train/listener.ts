@@ -13,14 +13,18 @@ export class Listener {
   /** What it threw. */
   failed: HysparkError | undefined;
 
-  constructor(private readonly onEvent: (event: RunEvent) => void) {}
+  constructor(private readonly onEvent: (event: RunEvent) => unknown) {}
 
   tell(event: RunEvent): void {
     if (this.failed) return;
+    const fail = (cause: unknown) => {
+      this.failed ??= asError(cause, `Telling of "${event.type}"`);
+    };
     try {
-      this.onEvent(event);
+      const answer = this.onEvent(event);
+      if (answer instanceof Promise) answer.catch(fail); // an async function
     } catch (cause) {
-      this.failed = asError(cause, `Telling of "${event.type}"`);
+      fail(cause);
     }
   }
 

@@ -121,8 +121,10 @@ interface Level {
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [960, 320, 64, 30, 28, 20];
 
 /** An SVG of lines over steps and of horizontal levels. */
-function chart(lines: readonly Line[], levels: readonly Level[]): string {
-  const points = lines.flatMap((line) => line.points).filter(([, y]) => Number.isFinite(y));
+function chart(allLines: readonly Line[], allLevels: readonly Level[]): string {
+  const lines = allLines.map((line) => ({ ...line, points: line.points.filter(([, y]) => Number.isFinite(y)) }));
+  const levels = allLevels.filter(({ value }) => Number.isFinite(value));
+  const points = lines.flatMap((line) => line.points);
   if (points.length === 0) return '<p>Nothing to draw yet.</p>';
   const ys = [...points.map(([, y]) => y), ...levels.map(({ value }) => value)].sort((a, b) => a - b);
   const [x0, x1] = [points.reduce((a, [x]) => Math.min(a, x), Infinity), points.reduce((a, [x]) => Math.max(a, x), 0)];

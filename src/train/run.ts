@@ -38,7 +38,7 @@ export interface RunHost {
   device(): Promise<Device>;
   /** Where kernels chosen by measuring are remembered; without it none are measured. */
   readonly tuningCache?: Store;
-  onEvent(event: RunEvent): void;
+  onEvent(event: RunEvent): unknown;
 }
 
 export interface RunRequest {
@@ -56,6 +56,8 @@ export interface RunRequest {
 const LATE = 3;
 /** Milliseconds between writings of metrics. */
 const FLUSH_MS = 2000;
+/** What a lost device may look like to the work that was under way. */
+const LOSSES: readonly ErrorCode[] = ['device-lost', 'gpu-validation', 'gpu-out-of-memory', 'shader-compilation'];
 /** Errors after which the weights are not fit to be kept, whatever their step. */
 const SPOILING: readonly ErrorCode[] = ['not-finite', 'device-lost', 'gpu-validation', 'gpu-out-of-memory'];
 
@@ -94,8 +96,8 @@ export class Run {
   }
 
   /**
-   * Finds the scans, builds the plans, loads the checkpoint. Rejects with what is wrong, `aborted` when it was stopped meanwhile; the folder
-   * is then as it was.
+   * Finds the scans, builds the plans, loads the checkpoint. Rejects with what is wrong, `aborted` when it was stopped
+   * meanwhile. A new run's folder is then as it was; one that is resumed has lost at most metrics after its checkpoint.
    */
   async prepare(): Promise<void> {
     const { host, request } = this;
@@ -108,7 +110,7 @@ export class Run {
     if (head) needSameScans(head.collection, collection);
     this.config = head?.config ?? resolveConfig(request.options, collection.training.length);
     this.listener.tell({ type: 'collection', collection });
-    this.tuning = head ? head.tuning : await this.chooseKernels();
+    this.tuning = head ? head.tuning : await this.unlessStopped(this.chooseKernels());
     for (;;) {
       try {
         await this.build(collection);
@@ -116,7 +118,8 @@ export class Run {
       } catch (error) {
         this.trainer?.destroy();
         if (!head) await this.folder?.discard();
-        if (this.stopping || !this.device || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
+        const wasLost = error instanceof HysparkError && LOSSES.includes(error.code);
+        if (this.stopping || !wasLost || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
         this.listener.log('warning', 'The GPU was lost while the run was being prepared: once more on a new device.');
       }
     }
@@ -134,7 +137,7 @@ export class Run {
           if (this.stopping || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
           await this.rebuild();
         } catch (final) {
-          failure = final;
+          failure = this.stopping ? error : final; // stopped while being built again: what it was built for is the truth
           break;
         }
       }
@@ -173,7 +176,7 @@ export class Run {
     const { host, request, config, tuning } = this;
     this.enter('preparing', 'Building pipelines');
     this.steps.forget();
-    this.device = await host.device();
+    this.device = await this.unlessStopped(host.device());
     const plan = planRun(config, { ...this.device.report, tuning });
     this.listener.tell({ type: 'plan', plan, config });
     const trainer = await this.createTrainer();
@@ -215,6 +218,7 @@ export class Run {
     if (collection.heldOut.length === 0)
       this.listener.log('warning', 'A single scan: nothing can be held out, so the run is judged on it.');
     this.listener.check();
+    if (this.stopping) throw stoppedEarly();
   }
 
   private async createTrainer(): Promise<Trainer> {
@@ -231,7 +235,7 @@ export class Run {
   /** Error `aborted` when the run is stopped before `work` is done, which is then left to itself. */
   private async unlessStopped<T>(work: Promise<T>): Promise<T> {
     const stopped = this.stopped.then((): never => {
-      throw new HysparkError('aborted', { doing: 'Starting a run', got: 'a stop before its first step' });
+      throw stoppedEarly();
     });
     return Promise.race([stopped, work]);
   }
@@ -430,6 +434,7 @@ export class Run {
 
   /** A run that fails keeps the steps whose losses come in yet. */
   private async keepWhatIsDone(): Promise<void> {
+    if (this.steps.areOfNone) return;
     await this.steps.settle(0, this.accept);
     await this.trainer!.drain();
     if (this.steps.areInWeights) await this.checkpoint();
@@ -465,4 +470,8 @@ export class Run {
     this.phase = phase;
     this.listener.tell({ type: 'state', phase, detail, error: error?.toPlain() });
   }
+}
+
+function stoppedEarly(): HysparkError {
+  return new HysparkError('aborted', { doing: 'Starting a run', got: 'a stop before its first step' });
 }

@@ -66,7 +66,7 @@ export class Trainer {
     const network = recordRun(config, target);
     const { variables, pass, update, judge, model } = network;
     await variables.allocate(device, true);
-    const made: Plan[] = [];
+    const made: (Plan | Viewer)[] = [];
     try {
       await buildKernels(device, [pass.tape, update.tape, judge.tape], count);
       const build = async (tape: typeof pass.tape, recompute = false) => {
@@ -77,11 +77,12 @@ export class Trainer {
       const passPlan = await build(pass.tape, config.recompute);
       const updatePlan = update.tape === pass.tape ? passPlan : await build(update.tape);
       const viewer = await Viewer.create(device, model, judge);
+      made.push(viewer);
       const trainer = new Trainer(device, config, report, network, { pass: passPlan, update: updatePlan }, viewer);
       trainer.begin();
       return trainer;
     } catch (error) {
-      for (const plan of made) plan.destroy();
+      for (const each of made) each.destroy();
       variables.destroy();
       throw error;
     }

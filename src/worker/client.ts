@@ -50,8 +50,11 @@ export function startEngine(): EngineClient {
     cacheBytes: () => remote.cacheBytes(),
     clearCache: () => remote.clearCache(),
     async dispose() {
-      await remote.dispose();
-      terminate();
+      try {
+        await remote.dispose();
+      } finally {
+        terminate(); // one that was given up may live on, with the GPU and the run's lock
+      }
     },
     terminate,
   };

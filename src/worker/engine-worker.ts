@@ -17,6 +17,10 @@ const engine = new Engine({
     return { service, end: terminate };
   },
   lock: takeLock,
+  async holder(run) {
+    const { held } = await navigator.locks.query();
+    return held?.some(({ name }) => name === lockName(run)) ? 'a tab' : undefined;
+  },
 });
 
 const exposed: EngineService & LifeSign = {
@@ -60,10 +64,14 @@ function moved(event: RunEvent): RunEvent {
   return Comlink.transfer(event, [original.buffer, masked.buffer, reconstructed.buffer]);
 }
 
+function lockName(run: string): string {
+  return `hyspark run ${run}`;
+}
+
 /** A lock of the browser: it goes with the tab, however that ends. */
 function takeLock(run: string): Promise<RunLock> {
   return new Promise((resolve, reject) => {
-    const request = navigator.locks.request(`hyspark run ${run}`, { ifAvailable: true }, (lock) => {
+    const request = navigator.locks.request(lockName(run), { ifAvailable: true }, (lock) => {
       if (!lock) return resolve({ holder: 'another tab' });
       return new Promise<void>((release) => resolve({ release }));
     });

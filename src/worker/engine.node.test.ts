@@ -17,6 +17,7 @@ async function opened(runs = new MemoryStore(), service: LoaderService = formula
     cache: new MemoryStore(),
     startLoader: () => ({ service, end: () => undefined }),
     lock: async () => ({ release: () => undefined }),
+    holder: async () => undefined,
   });
   await engine.open({ adapter });
   return engine;
@@ -46,18 +47,21 @@ describe('dispose', () => {
     await expect(engine.device()).rejects.toMatchObject({ code: 'bad-state' });
   });
 
-  test('of a run that is being prepared ends it, and nothing is left', async () => {
-    const runs = new MemoryStore();
-    await opened(runs);
-    let steps = 0;
-    const started = start(SMALL_RUN, (event) => {
-      if (event.type === 'plan') void engine.dispose();
-      if (event.type === 'progress') steps++;
-    });
-    await expect(started).rejects.toMatchObject({ code: 'aborted' });
-    await engine.dispose();
-    expect([steps, await runs.list()]).toEqual([0, []]);
-  });
+  test.each(['state', 'plan', 'preview'])(
+    'of a run that is being prepared (%s) ends it, and nothing is left',
+    async (at) => {
+      const runs = new MemoryStore();
+      await opened(runs);
+      let steps = 0;
+      const started = start(SMALL_RUN, (event) => {
+        if (event.type === at) void engine.dispose();
+        if (event.type === 'progress') steps++;
+      });
+      await expect(started).rejects.toMatchObject({ code: 'aborted' });
+      await engine.dispose();
+      expect([steps, await runs.list()]).toEqual([0, []]);
+    },
+  );
 });
 
 test('stop while a run is being prepared ends it; another can be started then', async () => {
@@ -100,6 +104,7 @@ test('prepared scans are counted and removed', async () => {
     cache,
     startLoader: () => ({ service: formulaLoader(), end: () => undefined }),
     lock: async () => ({ release: () => undefined }),
+    holder: async () => undefined,
   });
   await cache.write('volumes/abc', new Uint8Array(70));
   await cache.write('kernels/x.json', new Uint8Array(5));

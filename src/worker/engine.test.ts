@@ -29,6 +29,7 @@ async function engineWith(phases: Record<string, RunPhase | undefined>, held: Re
     cache: new MemoryStore(),
     startLoader,
     lock: async (id) => (held.has(id) ? { holder: 'another tab' } : { release: () => undefined }),
+    holder: async (id) => (held.has(id) ? 'another tab' : undefined),
   });
 }
 

@@ -27,6 +27,8 @@ export interface EngineHost {
   startLoader(): { readonly service: LoaderService; end(): void };
   /** Takes a run for this process alone, or says who has it. Error `storage` where it cannot be taken. */
   lock(run: string): Promise<RunLock>;
+  /** Who has a run, this process included; undefined where nobody has. */
+  holder(run: string): Promise<string | undefined>;
 }
 
 export type RunLock = { release(): void } | { readonly holder: string; readonly advice?: string };
@@ -43,6 +45,7 @@ interface Current {
 
 /** A run that is being prepared. */
 interface Starting {
+  readonly id: string;
   run?: Run;
   stopped: boolean;
   /** Resolves when it has begun, rejects when it will not. */
@@ -76,7 +79,7 @@ export class Engine implements EngineService {
   async start(request: StartRequest, onEvent: OnRunEvent): Promise<string> {
     this.requireIdle('Starting a run');
     const id = request.resume ?? request.id ?? newRunName();
-    const starting: Starting = { stopped: false };
+    const starting: Starting = { id, stopped: false };
     this.starting = starting;
     try {
       starting.prepared = this.prepare(id, request, onEvent, starting);
@@ -144,9 +147,7 @@ export class Engine implements EngineService {
     if (this.starting) {
       this.starting.stopped = true;
       this.starting.run?.stop();
-      await this.starting.prepared?.catch(() => undefined);
-      // It may have begun just then, and ends with its first step.
-      return this.current && isLive(this.current.run.phase) ? this.current.result : undefined;
+      return (await this.starting.prepared?.catch(() => undefined))?.result; // it may have begun just then
     }
     const { run, result } = this.needCurrent('Stopping');
     run.stop();
@@ -310,9 +311,9 @@ export class Engine implements EngineService {
   /** The phase of a run that is not this engine's: `told` is what its folder says, which may be old or of a process that died. */
   private async phaseOf(id: string, told: RunPhase = 'interrupted'): Promise<RunPhase> {
     if (told === 'finished') return told;
-    const lock = await this.host.lock(id).catch(() => undefined); // a folder that may only be read is nobody's
-    if (lock && !('release' in lock)) return isLive(told) ? told : 'preparing'; // another tab or program has it under way
-    lock?.release();
+    if (this.starting?.id === id) return 'preparing';
+    const holder = await this.host.holder(id).catch(() => undefined);
+    if (holder !== undefined) return isLive(told) ? told : 'preparing'; // another tab or program has it under way
     return isLive(told) ? 'interrupted' : told;
   }
 

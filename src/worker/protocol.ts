@@ -32,7 +32,10 @@ export interface EngineOptions {
 }
 
 export interface StartRequest {
-  /** Files and folders as found (`filesFromInput`, `filesFromDrop`, `findFiles`). Needed to resume as well: what is kept of scans, prepared volumes, goes when room is needed. */
+  /**
+   * Files and folders as found (`filesFromInput`, `filesFromDrop`, `findFiles`). Needed to resume as well: what is kept
+   * of scans, prepared volumes, goes when room is needed.
+   */
   readonly files: readonly FoundFile[];
   readonly options?: RunOptions;
   /** Name of the run's folder. Default from the time. */
@@ -57,10 +60,11 @@ export interface EngineService {
   measure(options: RunOptions): Promise<{ readonly cropsPerSecond: number; readonly secondsPerStep: number }>;
   /**
    * Starts a run and resolves with its id once it is under way (scans found, pipelines built). What follows comes through `onEvent`.
-   * Rejects with what is wrong before that (`aborted` after `stop`); the run's folder is then gone, or as it was.
+   * Rejects with what is wrong before that (`aborted` after `stop`); a new run's folder is then gone, one that was resumed
+   * as it was but for metrics after its checkpoint.
    */
   start(request: StartRequest, onEvent: OnRunEvent): Promise<string>;
-  /** Resolves when the run has ended: finished, stopped or failed. Never rejects for what went wrong in the run. */
+  /** Resolves when the run has ended, finished, stopped or failed, and may be resumed. Never rejects for what went wrong in the run. */
   finished(): Promise<RunResult>;
   /** Pauses after the steps in flight, with a checkpoint written. */
   pause(): Promise<void>;

@@ -49,6 +49,8 @@ export async function startRun(
     signal?.addEventListener('abort', abort, { once: true });
     const id = await engine.start(request, onEvent ?? (() => undefined));
     const finished = engine.finished();
+    // Whoever awaits it hears of a failure.
+    finished.catch(() => undefined).finally(() => signal?.removeEventListener('abort', abort));
     return {
       id,
       finished,
@@ -61,14 +63,11 @@ export async function startRun(
       preview: (index = 0) => engine.preview(index),
       export: (format, which) => engine.exportWeights(id, format, which),
       file: (path) => engine.readRunFile(id, path),
-      dispose: () => {
-        signal?.removeEventListener('abort', abort);
-        return engine.dispose();
-      },
+      dispose: () => engine.dispose(),
     };
   } catch (error) {
     signal?.removeEventListener('abort', abort);
-    await engine.dispose();
+    await engine.dispose().catch(() => undefined); // what went wrong before says more
     throw error;
   }
 }

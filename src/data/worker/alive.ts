@@ -4,8 +4,8 @@ import * as Comlink from 'comlink';
 import type { HysparkError } from '../../errors.ts';
 
 /**
- * `service`, a Comlink remote, whose pending and later calls reject once `death` has resolved. Functions among their arguments go as proxies. A race of each call with `death` would keep every
- * answer alive for as long as the worker is.
+ * `service`, a Comlink remote, whose pending and later calls reject once `death` has resolved. Functions among their
+ * arguments go as proxies. A race of each call with `death` would keep every answer alive for as long as the worker is.
  */
 export function whileAlive<T extends object>(service: T, death: Promise<HysparkError>): T {
   const pending = new Set<(error: HysparkError) => void>();
@@ -31,7 +31,10 @@ export function whileAlive<T extends object>(service: T, death: Promise<HysparkE
 /** Resolves with a phrase when the worker throws outside a call or cannot be loaded. One that ends itself says nothing. */
 export function failureOf(worker: Worker): Promise<string> {
   return new Promise((resolve) => {
-    worker.onerror = (event) => resolve(event.message || 'its worker could not be loaded');
+    worker.onerror = (event) => {
+      event.preventDefault(); // an error that is dealt with here would go on to whoever started this worker's parent
+      resolve(event.message || 'its worker could not be loaded');
+    };
     worker.onmessageerror = () => resolve('a message of its worker could not be read');
   });
 }

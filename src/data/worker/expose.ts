@@ -8,8 +8,8 @@ import type { DataService } from './protocol.ts';
 export function exposeDataService(service: DataService, endpoint?: Comlink.Endpoint): void {
   const exposed: DataService = {
     audit: (source) => service.audit(source),
-    async prepare(source, options) {
-      const result = await service.prepare(source, options);
+    async prepare(source, options, hash) {
+      const result = await service.prepare(source, options, hash);
       if (!result.usable) return result;
       const { voxels, planes } = result.volume;
       return Comlink.transfer(result, [voxels.buffer, planes.buffer]);

@@ -50,12 +50,13 @@ export interface LoaderService {
   /** `count` crops of held-out scan number `index`, the same ones each time; none when it was set aside. */
   evaluationCrops(index: number, count: number): Promise<readonly Crop[]>;
   status(): Promise<LoaderStatus>;
-  /** Writes down the cache's order of use and stops the workers. */
+  /** Writes down the cache's order of use and stops the workers; an `open` under way rejects with `aborted`. For good. */
   close(): Promise<void>;
 }
 
 export function createLoaderService(platform: Platform, pool: DataPool, store: Store): LoaderService {
   let opened: { loader: DataLoader; cache: VolumeCache; begin(cursor?: Cursor): Promise<DataLoader> } | undefined;
+  const closing = new AbortController();
   const current = () => {
     if (!opened) throw new HysparkError('bad-state', { doing: 'loading scans', got: 'a loader that is not open' });
     return opened;
@@ -63,10 +64,11 @@ export function createLoaderService(platform: Platform, pool: DataPool, store: S
   return {
     async open(files, options, cacheLimit, count) {
       opened?.loader.close();
-      const { scans, setAside, ignored } = await openDataset(files, platform, count);
+      const { scans, setAside, ignored } = await openDataset(files, platform, count, closing.signal);
       const cache = await VolumeCache.open(store, cacheLimit);
       const begin = (cursor?: Cursor) => DataLoader.open(scans, pool, cache, options, cursor);
       const loader = await begin();
+      closing.signal.throwIfAborted();
       opened = { loader, cache, begin };
       const hashes = (list: typeof loader.training) => list.map(({ hash }) => hash);
       const unusable = [...setAside, ...loader.setAside.values()];
@@ -90,6 +92,7 @@ export function createLoaderService(platform: Platform, pool: DataPool, store: S
       };
     },
     async close() {
+      closing.abort(new HysparkError('aborted', { doing: 'Loading scans', got: 'a loader that was closed' }));
       opened?.loader.close();
       await opened?.cache.flush();
       pool.close();

@@ -88,6 +88,9 @@ describe('data pool', () => {
     expect(a.usable && a.volume.voxels.length).toBeGreaterThan(32 ** 3 - 1);
     expect(b).toEqual({ usable: false, reason: expect.stringContaining('No NIfTI header') });
     expect(audit.usable && audit.audit.orientation).toBe('LPS');
+    // What was named is what must be prepared.
+    const changed = await pool.prepare(good, options, '0123456789abcdef');
+    expect(changed).toEqual({ usable: false, reason: 'The file was changed after it was added.' });
     pool.close();
   });
 });

@@ -1,7 +1,7 @@
 /** `hyspark export`: a run's weights as a file. */
 
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -29,7 +29,10 @@ export function exportCommand(): Command {
       await withEngine(runs, flags, async (engine) => {
         const { chunks, file, step } = await engine.weightsOf(id, flags.format, flags.which);
         const source = chunks ?? (file!.stream() as unknown as AsyncIterable<Uint8Array>);
-        const unfinished = `${out}.unfinished`;
+        const there = await stat(out).catch(() => undefined);
+        // A pipe or a device is written to as it is.
+        const unfinished = !there || there.isFile() ? `${out}.unfinished` : out;
+        if (unfinished === out) return void (await pipeline(Readable.from(source), createWriteStream(out)));
         try {
           await pipeline(Readable.from(source), createWriteStream(unfinished));
           await rename(unfinished, out); // whoever reads it sees the old file or the new

@@ -89,7 +89,7 @@ export function pretrainCommand(): Command {
 async function readOptions(flags: Flags): Promise<RunOptions> {
   const named = flags.config ? await readConfig(flags.config) : {};
   // Another preset has a network and rates of its own.
-  const another = flags.preset !== undefined && flags.preset !== named.preset;
+  const another = named.preset !== undefined && flags.preset !== undefined && flags.preset !== named.preset;
   const file = another ? { ...named, model: undefined, learningRate: undefined, warmup: undefined } : named;
   const pick = (names: readonly string[]) =>
     Object.fromEntries(names.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]));

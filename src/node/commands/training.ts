@@ -46,7 +46,9 @@ export async function trainInTerminal(
   process.stdout.on('error', onDeaf);
   try {
     await engine.start(request, show);
-    await begun?.();
+    await begun?.().catch((error: Error) => {
+      console.error(`warning: where the scans lie could not be remembered (${error.message}): name them to resume.`);
+    });
     const result = await engine.finished();
     if (asJson) console.log(JSON.stringify({ type: 'result', ...result, folder }));
     else console.log(summary(result, folder));
