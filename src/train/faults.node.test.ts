@@ -6,7 +6,7 @@ import { MemoryStore } from '../store/memory.ts';
 import { storageError } from '../store/store.ts';
 import { SMALL } from '../testing/hyspark.ts';
 import { anotherDevice, formulaLoader, SMALL_RUN, type SmallRun, smallRun, troubles } from '../testing/runs.ts';
-import { RunFolder, readMetrics } from './folder.ts';
+import { bestOf, RunFolder, readMetrics } from './folder.ts';
 import type { RunEvent } from './types.ts';
 
 const LAST = 'checkpoints/000008.safetensors';
@@ -149,8 +149,36 @@ describe('a store that fails', () => {
       await save(step);
     }
     expect(await checkpointsIn(store)).toEqual([2, 6, 8].map(checkpoint));
-    expect((await folder.best())?.step).toBe(2); // and a loss that is not finite is no best
+    expect((await folder.best())?.step).toBe(2);
   });
+});
+
+test('a checkpoint that cannot be read counts for nothing, and goes when there is a new one', async () => {
+  const store = new MemoryStore();
+  const head = { format: 1, created: 0, config: {}, collection: { training: [], heldOut: [] } };
+  const folder = await RunFolder.create(store, head as never, () => undefined);
+  const save = (step: number) =>
+    folder.saveCheckpoint(step, 9, async function* () {
+      yield new Uint8Array(100);
+    });
+  for (const step of [2, 6]) {
+    folder.add({ kind: 'evaluation', step, loss: 1 / step, perCrop: [1 / step] });
+    await save(step);
+  }
+  folder.passOver(checkpoint(6));
+  expect((await folder.checkpoints()).map(({ step }) => step)).toEqual([2]);
+  expect((await folder.best())?.step).toBe(2);
+  expect(await checkpointsIn(store)).toEqual([2, 6].map(checkpoint));
+  await save(4);
+  expect(await checkpointsIn(store)).toEqual([2, 4].map(checkpoint));
+});
+
+test('a loss that is not finite is no best, whatever the order', () => {
+  const stored = [8, 6, 2].map((step) => ({ step, path: checkpoint(step) }));
+  const rows = [0.9, 0.5, Number.NaN].map((loss, i) => {
+    return { kind: 'evaluation', step: stored[i]!.step, loss, perCrop: [] } as const;
+  });
+  expect(bestOf(stored, rows)?.step).toBe(6);
 });
 
 test('losses that are not finite come back from the metrics as such', async () => {

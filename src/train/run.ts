@@ -434,10 +434,10 @@ export class Run {
 
   /** A run that fails keeps the steps whose losses come in yet. */
   private async keepWhatIsDone(): Promise<void> {
-    if (this.steps.areOfNone) return;
     await this.steps.settle(0, this.accept);
+    if (!this.steps.areInWeights) return;
     await this.trainer!.drain();
-    if (this.steps.areInWeights) await this.checkpoint();
+    await this.checkpoint();
   }
 
   private async writeEnd(result: RunResult): Promise<string | undefined> {

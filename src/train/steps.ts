@@ -40,11 +40,6 @@ export class Steps {
     return this.inWeights === this.known;
   }
 
-  /** Whether the weights are of no step. */
-  get areOfNone(): boolean {
-    return this.inWeights === undefined;
-  }
-
   async submit(trainer: Trainer, volumes: readonly Float32Array[], crops: Crops): Promise<void> {
     const step = this.submitted;
     this.inWeights = undefined;
