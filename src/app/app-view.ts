@@ -22,7 +22,7 @@ const VEIL_MS = 1000;
 class AppView extends View {
   protected override readonly watched = [navigation, session, scans];
   #veil: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the browser forbids the workers, too, every connection elsewhere; undefined until that is known. */
+  /** Whether the browser forbids the workers, too, every connection elsewhere; undefined while or where that is not known. */
   #isPolicySent: boolean | undefined;
   /** What has the focus, to notice that it goes away with it. */
   #focused: Element | undefined;
@@ -57,7 +57,7 @@ class AppView extends View {
         <nav aria-label="Pages">
           ${PAGES.map(
             ({ name, label }) => html`
-              <a href="#${name}" aria-current=${name === page ? 'page' : nothing}>${label}${this.#badge(name)}</a>
+              <a href=${navigation.addressOf(name)} aria-current=${name === page ? 'page' : nothing}>${label}${this.#badge(name)}</a>
             `,
           )}
         </nav>
@@ -92,10 +92,11 @@ class AppView extends View {
 
   #noEngine() {
     if (!session.engineProblem) return nothing;
-    const isInterrupted = session.run?.phase === 'interrupted';
+    const { run } = session;
+    const isKept = run?.phase === 'interrupted' && run.saved;
     return html`
       <div class="message bad" role="alert">
-        <span class="grow">${session.engineProblem}${isInterrupted ? ' The run can be continued from its last checkpoint.' : ''}</span>
+        <span class="grow">${session.engineProblem}${isKept ? ' The run can be continued from its last checkpoint.' : ''}</span>
         <button @click=${() => session.restart()}>Start the engine again</button>
       </div>
     `;

@@ -34,9 +34,15 @@ export class Navigation extends Model {
     location.hash = address(page, run);
   }
 
-  /** Names the run that is shown in the address, without a step in the browser's history and without a redraw. */
+  /** Names the run that is shown in the address, without a step in the browser's history. */
   nameRun(run: string): void {
     history.replaceState(history.state, '', `#${address('runs', run)}`);
+    this.changed();
+  }
+
+  /** For a link to a page. To the open one it is the address of now: no step in the browser's history leads there. */
+  addressOf(page: PageName): string {
+    return page === this.page && location.hash ? location.hash : `#${page}`;
   }
 
   #parts(): string[] {

@@ -4,9 +4,9 @@ import { html, nothing } from 'lit';
 import { filesFromInput } from '../data/browser-files.ts';
 import { hasFolderPicker, pickFolder, reopenFolder } from './folders.ts';
 import { rememberedFolder } from './remember.ts';
-import { progressText, SAMPLE_COUNT, type ScanItem } from './scans.ts';
+import { READING, SAMPLE_COUNT, type ScanItem } from './scans.ts';
 import { navigation, scans } from './state.ts';
-import { bytes, fileName, hu, plural, shape, sizes } from './text.ts';
+import { bytes, countText, fileName, hu, plural, shape, sizes } from './text.ts';
 import './thumbnail.ts';
 import { View } from './view.ts';
 import './viewer.ts';
@@ -122,18 +122,18 @@ class ScansView extends View {
   #progress() {
     const { progress } = scans;
     if (!progress) return nothing;
-    const { what, done, total } = progress;
+    const { what, done, of } = progress;
     return html`
       <div class="reading">
         <div class="row">
-          <span role="status">${progressText(progress)}</span><span class="spring"></span>
+          <span><span role="status">${what}…</span> <span aria-hidden="true">${countText(progress)}</span></span><span class="spring"></span>
           ${
-            what === 'Reading scans'
+            what === READING
               ? html`<button class="quiet" title="What was not read yet leaves the list" @click=${() => scans.stopReading()}>Cancel</button>`
               : nothing
           }
         </div>
-        <progress max=${total ?? nothing} value=${total === undefined ? nothing : done} aria-label=${what}></progress>
+        <progress max=${of ?? nothing} value=${of === undefined ? nothing : done} aria-label=${what}></progress>
       </div>
     `;
   }

@@ -5,7 +5,8 @@ import type { Audit } from '../data/audit.ts';
 import type { FoundFile } from '../data/source.ts';
 import { remembered } from './remember.ts';
 import type { Look, ScanService } from './scan-protocol.ts';
-import { progressText, SAMPLE_COUNT, Scans } from './scans.ts';
+import { SAMPLE_COUNT, Scans } from './scans.ts';
+import { countText } from './text.ts';
 
 const service: ScanService = {
   async look(source): Promise<Look> {
@@ -67,20 +68,43 @@ test('files given twice are counted once', async () => {
   await scans.add(files);
   expect([scans.ignored, scans.items.length]).toEqual([2, 1]);
   expect(scans.problem).toBe('The list has these scans already.');
-  await scans.add([file('other/notes.txt', 'text')]);
-  expect(scans.ignored).toBe(3);
+  await scans.add([...files, file('s/b.nii', '2'), file('other/notes.txt', 'text')]);
+  expect([scans.ignored, scans.items.length]).toEqual([3, 2]);
+});
+
+test('what is set aside is listed once', async () => {
+  const scans = list();
+  await scans.add([file('a.zip', '1'), file('b.hdr', '2')]);
+  await scans.add([file('a.zip', '1'), file('c.zip', '3')]);
+  expect(states(scans)).toEqual(['a.zip bad', 'b.hdr bad', 'c.zip bad']);
+});
+
+test('a folder can be walked while scans are read', async () => {
+  const scans = list();
+  const seen = new Set<string>();
+  scans.subscribe(() => seen.add(scans.progress?.what ?? 'nothing'));
+  let end = (_: undefined) => {};
+  const walking = scans.addFrom((onFound) => {
+    onFound(0);
+    return new Promise((resolve) => (end = resolve));
+  });
+  await scans.add([file('a.nii', '1')]);
+  expect(seen).toContain('Reading scans');
+  end(undefined);
+  await walking;
+  expect([scans.busy, states(scans)]).toEqual([false, ['a.nii ready']]);
 });
 
 test('folders are walked in view, and an empty one is told', async () => {
   const scans = list();
   const seen: string[] = [];
-  scans.subscribe(() => scans.progress && seen.push(progressText(scans.progress)));
+  scans.subscribe(() => scans.progress && seen.push(`${scans.progress.what} ${countText(scans.progress)}`));
   await scans.addFrom(async (onFound) => {
     onFound(0);
     onFound(300);
     return [];
   });
-  expect(seen).toEqual(['Looking through folders…', 'Looking through folders… 300 files']);
+  expect(seen).toEqual(['Looking through folders ', 'Looking through folders 300 files']);
   expect(scans.busy).toBe(false);
   expect(scans.problem).toBe('No files were found: the folder is empty.');
   await scans.addFrom(async () => undefined); // the person changed their mind

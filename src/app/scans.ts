@@ -2,13 +2,13 @@
 
 import type { Audit } from '../data/audit.ts';
 import type { OnFound } from '../data/browser-files.ts';
-import { discover } from '../data/discover.ts';
+import { type Discovery, discover } from '../data/discover.ts';
 import { distinctPath, type FoundFile, reasonOf, type ScanSource } from '../data/source.ts';
 import { browserPlatform } from '../data/worker/browser-platform.ts';
 import { remember, remembered } from './remember.ts';
 import { ScanClient } from './scan-client.ts';
 import type { Look, Thumbnail, ViewVolume } from './scan-protocol.ts';
-import { duration, plural, sentence } from './text.ts';
+import { type Count, sentence } from './text.ts';
 import { Model } from './view.ts';
 
 export interface ScanItem {
@@ -29,23 +29,12 @@ export interface ScanItem {
   thumbnail?: Thumbnail;
 }
 
-export interface ReadingProgress {
+export interface ReadingProgress extends Count {
   readonly what: string;
-  readonly done: number;
-  /** Of how many; unknown while folders are walked. */
-  readonly total?: number;
-  /** Once some were read. */
-  readonly secondsLeft?: number;
-}
-
-/** E.g. `Reading scans… 3 of 8, about 40 s left`. */
-export function progressText({ what, done, total, secondsLeft }: ReadingProgress): string {
-  const found = done > 0 ? ` ${plural(done, 'file')}` : '';
-  const of = total === undefined ? found : ` ${done} of ${total}`;
-  return `${what}…${of}${secondsLeft === undefined ? '' : `, about ${duration(secondsLeft)} left`}`;
 }
 
 export const SAMPLE_COUNT = 6;
+export const READING = 'Reading scans';
 /** Files found between two redraws. */
 const REDRAW_FILES = 100;
 /** Before that, what is left of the reading is a guess. */
@@ -57,20 +46,18 @@ type Reader = Pick<ScanClient, 'run'>;
 export class Scans extends Model {
   items: ScanItem[] = [];
   selected: ScanItem | undefined;
-  /** Files that have nothing to do with scans. */
-  ignored = 0;
-  /** While files are searched and scans are read. */
-  progress: ReadingProgress | undefined;
   /** Why the last thing asked for did not work. */
   problem: string | undefined;
 
   /** Two: one for the list, one so that the viewer need not wait for it. */
   readonly #reader: Reader;
   readonly #viewer: Reader;
-  /** Files given since the list was empty: those given twice are no others. */
-  readonly #given = new Set<string>();
+  /** Files that have nothing to do with scans: those given twice are no others. */
+  readonly #ignored = new Set<string>();
   #nextId = 1;
-  #reading = false;
+  /** Files may be searched, and samples made, while scans are read. */
+  #searching: ReadingProgress | undefined;
+  #reading: ReadingProgress | undefined;
 
   constructor(reader: Reader = new ScanClient(), viewer: Reader = new ScanClient()) {
     super();
@@ -80,6 +67,16 @@ export class Scans extends Model {
 
   get usable(): ScanItem[] {
     return this.items.filter(({ state }) => state === 'ready');
+  }
+
+  /** How many files have nothing to do with scans. */
+  get ignored(): number {
+    return this.#ignored.size;
+  }
+
+  /** While files are searched and scans are read. */
+  get progress(): ReadingProgress | undefined {
+    return this.#reading ?? this.#searching;
   }
 
   get busy(): boolean {
@@ -98,12 +95,12 @@ export class Scans extends Model {
   async add(files: readonly FoundFile[], samples?: ReadonlyMap<string, number>): Promise<void> {
     this.problem = undefined;
     if (files.length === 0) return;
-    this.#show('Looking through files', 0, files.length);
+    this.#search('Looking through files', 0, files.length);
     try {
       const found = await discover(files, browserPlatform.open, (done) => {
-        if (done % 50 === 0) this.#show('Looking through files', done, files.length);
+        if (done % 50 === 0) this.#search('Looking through files', done, files.length);
       });
-      if (this.#areNew(files)) this.ignored += found.ignored;
+      this.#countIgnored(files, found);
       const known = new Set(this.items.map(({ source }) => source && sameAs(source)));
       const taken = new Set(this.items.map(({ path }) => path));
       const added = found.scans.filter((source) => !known.has(sameAs(source)));
@@ -121,6 +118,7 @@ export class Scans extends Model {
       this.problem = reasonOf(error);
     }
     this.#rememberSamples();
+    this.#rest();
     await this.#readWaiting();
   }
 
@@ -131,7 +129,7 @@ export class Scans extends Model {
     this.problem = undefined;
     try {
       const found = await find((count) => {
-        if (count % REDRAW_FILES === 0) this.#show('Looking through folders', count);
+        if (count % REDRAW_FILES === 0) this.#search('Looking through folders', count);
       });
       if (found && found.length > 0) return await this.add(found);
       if (found) this.problem = 'No files were found: the folder is empty.';
@@ -148,7 +146,7 @@ export class Scans extends Model {
     const samples = new Map<string, number>();
     try {
       for (const number of numbers) {
-        this.#show('Making sample scans', files.length, numbers.length);
+        this.#search('Making sample scans', files.length, numbers.length);
         const file = await this.#reader.run((service) => service.sample(number));
         const path = `samples/${file.name}`;
         files.push({ path, size: file.size, handle: file });
@@ -188,9 +186,8 @@ export class Scans extends Model {
   clear(): void {
     this.items = [];
     this.selected = undefined;
-    this.ignored = 0;
     this.problem = undefined;
-    this.#given.clear();
+    this.#ignored.clear();
     this.#rememberSamples();
     this.changed();
   }
@@ -208,8 +205,7 @@ export class Scans extends Model {
   }
 
   async #readWaiting(): Promise<void> {
-    if (this.#reading || !this.#nextWaiting()) return this.#rest();
-    this.#reading = true;
+    if (this.#reading) return;
     const start = performance.now();
     let bytesRead = 0;
     for (let item = this.#nextWaiting(); item; item = this.#nextWaiting()) {
@@ -218,7 +214,9 @@ export class Scans extends Model {
       const elapsed = performance.now() - start;
       const bytesLeft = left.reduce((sum, { size }) => sum + size, 0);
       const secondsLeft = elapsed > FIRST_ESTIMATE_MS ? ((elapsed / bytesRead) * bytesLeft) / 1000 : undefined;
-      this.#show('Reading scans', this.items.length - left.length, this.items.length, secondsLeft);
+      const of = this.items.length;
+      this.#reading = { what: READING, done: of - left.length, of, secondsLeft };
+      this.changed();
       const { source } = item;
       const look = await this.#reader
         .run((service) => service.look(source!))
@@ -226,8 +224,8 @@ export class Scans extends Model {
       bytesRead += item.size;
       this.#took(item, look);
     }
-    this.#reading = false;
-    this.#rest();
+    this.#reading = undefined;
+    this.changed();
   }
 
   #took(item: ScanItem, look: Look): void {
@@ -246,6 +244,7 @@ export class Scans extends Model {
   }
 
   #addBad(path: string, reason: string): void {
+    if (this.items.some((item) => item.path === path && item.reason === reason)) return; // given before
     this.items.push({ id: this.#nextId++, path, kind: '', size: 0, state: 'bad', reason });
   }
 
@@ -253,25 +252,25 @@ export class Scans extends Model {
     return this.items.find(({ state }) => state === 'waiting');
   }
 
-  /** Whether one of the files was not given before; from then on all of them were. */
-  #areNew(files: readonly FoundFile[]): boolean {
-    const before = this.#given.size;
-    for (const { path, size } of files) this.#given.add(`${path} ${size}`);
-    return this.#given.size > before;
+  #countIgnored(files: readonly FoundFile[], { scans, setAside }: Discovery): void {
+    const used = new Set(scans.flatMap((scan) => scan.files));
+    const refused = new Set(setAside.map(({ path }) => path));
+    const ignored = files.filter((file) => !used.has(file) && !refused.has(file.path));
+    for (const { path, size } of ignored) this.#ignored.add(`${path} ${size}`);
   }
 
   #rememberSamples(): void {
     remember({ samples: this.items.flatMap(({ sample }) => sample ?? []) });
   }
 
-  #show(what: string, done: number, total?: number, secondsLeft?: number): void {
-    this.progress = { what, done, total, secondsLeft };
+  #search(what: string, done: number, of?: number): void {
+    this.#searching = { what, done, of };
     this.changed();
   }
 
   /** Nothing is searched or made any more; scans may still be read. */
   #rest(): void {
-    if (!this.#reading) this.progress = undefined;
+    this.#searching = undefined;
     this.changed();
   }
 }

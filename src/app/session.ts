@@ -3,11 +3,11 @@
 import { HysparkError } from '../errors.ts';
 import {
   type AdapterReport,
-  type Baselines,
   type CollectionReport,
   type EngineClient,
   isLive,
   type LogLine,
+  newRunName,
   type PlanReport,
   type Progress,
   type RunConfig,
@@ -21,17 +21,15 @@ import {
 import { CurveData } from './curves-data.ts';
 import { PreviewHistory } from './previews.ts';
 import { remember, remembered } from './remember.ts';
-import { sentence } from './text.ts';
+import { type Count, sentence } from './text.ts';
 import { Model } from './view.ts';
 import { keepAwake } from './wake-lock.ts';
 
 export type Command = 'pause' | 'resume' | 'stop';
 
-export type Preparation = Omit<Extract<RunEvent, { type: 'preparation' }>, 'type'>;
-
 /** Of the run that is under way, or was last. */
 export interface CurrentRun {
-  id: string;
+  readonly id: string;
   phase: RunPhase;
   detail: string;
   /** What the person asked for and the engine has not done yet. */
@@ -44,14 +42,15 @@ export interface CurrentRun {
   config?: RunConfig;
   plan?: PlanReport;
   collection?: CollectionReport;
-  baselines?: Baselines;
   /** How much of `detail` is done. */
-  preparation?: Preparation;
+  preparation?: Count;
   progress?: Progress;
   verdict?: Verdict;
-  readonly curves: CurveData;
+  curves: CurveData;
   readonly previews: PreviewHistory;
-  log: LogLine[];
+  readonly log: LogLine[];
+  /** Until when its warnings were put away. */
+  warningsRead: number;
 }
 
 /** Redraws a second while steps come in. */
@@ -72,7 +71,10 @@ export class Session extends Model {
   /** What prepared scans take of the storage. */
   preparedBytes = 0;
 
+  readonly #newEngine: () => EngineClient;
   #redraw: ReturnType<typeof setTimeout> | undefined;
+  /** One list after the other, so that an older one never replaces a newer one. */
+  #listing = Promise.resolve();
 
   get live(): boolean {
     return this.run !== undefined && isLive(this.run.phase);
@@ -85,8 +87,15 @@ export class Session extends Model {
     return newest?.id === remembered().dismissedRun ? undefined : newest;
   }
 
-  constructor() {
+  /** The newest warning that was not put away: a full disk, a lost GPU, scans set aside. */
+  get warning(): LogLine | undefined {
+    const { run } = this;
+    return run?.log.findLast(({ level, time }) => level === 'warning' && time > run.warningsRead);
+  }
+
+  constructor(newEngine: () => EngineClient = startEngine) {
     super();
+    this.#newEngine = newEngine;
     this.#startEngine();
     // Another tab may have trained meanwhile.
     document.addEventListener('visibilitychange', () => {
@@ -99,7 +108,7 @@ export class Session extends Model {
     try {
       this.adapter = await this.engine.open();
     } catch (error) {
-      this.deviceProblem = sentence(error);
+      if (!this.engineProblem) this.deviceProblem = sentence(error);
     }
     this.changed();
     await this.list();
@@ -113,24 +122,20 @@ export class Session extends Model {
     await this.open();
   }
 
-  async list(): Promise<void> {
-    try {
-      this.stored = await this.engine.listRuns();
-      this.preparedBytes = await this.engine.cacheBytes();
-      this.storedProblem = undefined;
-    } catch (error) {
-      this.stored ??= [];
-      this.storedProblem = sentence(error);
-    }
-    this.changed();
+  list(): Promise<void> {
+    this.#listing = this.#listing.then(() => this.#readList());
+    return this.#listing;
   }
 
   /** Starts or continues a run. What goes wrong is said in `run.error`. */
   async start(request: StartRequest): Promise<void> {
     if (this.live) return;
     void navigator.storage.persist?.(); // so that the browser does not make room with our runs
+    if (request.resume && request.resume === remembered().dismissedRun) remember({ dismissedRun: undefined });
+    // Named here, so that the page of runs knows it for ours as soon as it has a folder.
+    const id = request.resume ?? request.id ?? newRunName();
     const run: CurrentRun = {
-      id: request.resume ?? request.id ?? '',
+      id,
       phase: 'preparing',
       detail: '',
       started: false,
@@ -138,18 +143,15 @@ export class Session extends Model {
       curves: new CurveData(),
       previews: new PreviewHistory(),
       log: [],
+      warningsRead: 0,
     };
     this.run = run;
     this.#setPhase(run, 'preparing');
     try {
-      if (request.resume) {
-        await this.curvesOf(request.resume).then(
-          (curves) => Object.assign(run, { curves, baselines: curves.baselines }),
-          () => undefined, // it begins without its earlier curves
-        );
-      }
-      // The engine lives in a worker: a function goes there as a Comlink proxy, made by the client.
-      run.id = await this.engine.start(request, (event) => this.#told(run, event));
+      // The engine is asked before anything is waited for: from then on it can be told to stop.
+      const started = this.engine.start({ ...request, id }, (event) => this.#told(run, event));
+      if (request.resume) void this.#readEarlier(run);
+      await started;
       run.started = true;
       void this.#follow(run);
     } catch (error) {
@@ -174,7 +176,12 @@ export class Session extends Model {
       run.error ??= sentence(error);
       this.changed();
     }
-    await this.list();
+  }
+
+  /** Puts the warning away, and those before it; they stay in the log. */
+  dismissWarning(): void {
+    if (this.run && this.warning) this.run.warningsRead = this.warning.time;
+    this.changed();
   }
 
   /** Leaves the last run's page, for a new one. */
@@ -205,15 +212,40 @@ export class Session extends Model {
   }
 
   #startEngine(): void {
-    const engine = startEngine();
+    const engine = this.#newEngine();
     this.engine = engine;
     this.engineProblem = undefined;
     void engine.died.then((why) => {
       if (engine !== this.engine) return;
       this.engineProblem = `The engine is not running: ${why.replace(/\.$/, '')}.`;
       this.adapter = undefined;
+      // The last list may say that it has a run under way.
+      this.stored = this.stored?.map((each) =>
+        each.id === this.run?.id && isLive(each.phase) ? { ...each, phase: 'interrupted' } : each,
+      );
       this.changed();
     });
+  }
+
+  async #readList(): Promise<void> {
+    try {
+      this.stored = await this.engine.listRuns();
+      this.preparedBytes = await this.engine.cacheBytes();
+      this.storedProblem = undefined;
+    } catch (error) {
+      this.stored ??= [];
+      this.storedProblem = sentence(error);
+    }
+    this.changed();
+  }
+
+  /** The curves of a run before it was continued. It does without where they cannot be read, or its first step is there sooner. */
+  async #readEarlier(run: CurrentRun): Promise<void> {
+    const curves = await this.curvesOf(run.id).catch(() => undefined);
+    if (!curves || run.curves.steps.length > 0) return;
+    curves.baselines ??= run.curves.baselines;
+    run.curves = curves;
+    this.changed();
   }
 
   /** Waits for the end of a run. Only an engine that died does not tell it: then the run was interrupted, as by a crash of the tab. */
@@ -250,7 +282,6 @@ export class Session extends Model {
         run.config = event.config;
         break;
       case 'baselines':
-        run.baselines = event.baselines;
         run.curves.baselines = event.baselines;
         break;
       case 'progress':
@@ -280,8 +311,9 @@ export class Session extends Model {
   }
 
   #setPhase(run: CurrentRun, phase: RunPhase): void {
-    // While a lost GPU is replaced, what was asked for is still to be done.
-    if (phase !== run.phase && phase !== 'preparing') run.asked = undefined;
+    const { asked } = run;
+    const isDone = (asked === 'pause' && phase === 'paused') || (asked === 'resume' && phase === 'training');
+    if (isDone || !isLive(phase)) run.asked = undefined;
     run.phase = phase;
     keepAwake(phase === 'preparing' || phase === 'training');
     this.changed();

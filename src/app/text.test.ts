@@ -1,6 +1,20 @@
 import { expect, test } from 'vitest';
 import { HysparkError } from '../errors.ts';
-import { bytes, count, digits, duration, fileName, hu, loss, place, plural, runName, sentence, sizes } from './text.ts';
+import {
+  bytes,
+  count,
+  countText,
+  digits,
+  duration,
+  fileName,
+  hu,
+  loss,
+  place,
+  plural,
+  runName,
+  sentence,
+  sizes,
+} from './text.ts';
 
 test('numbers as people read them', () => {
   expect([0, 1536, 100 * 2 ** 20, 5 * 2 ** 40].map(bytes)).toEqual(['0 B', '1.5 KiB', '100 MiB', '5.0 TiB']);
@@ -12,8 +26,13 @@ test('numbers as people read them', () => {
     '4e−6',
     '–',
   ]);
-  expect([0.99966, 31773.7, undefined].map(loss)).toEqual(['0.9997', '31770', '–']);
+  expect([0.99966, 31773.7].map(loss)).toEqual(['0.9997', '31770']);
+  const none = [undefined, Number.NaN, Number.POSITIVE_INFINITY, JSON.parse('null')]; // JSON has no other word for the two before
+  expect(none.map(loss)).toEqual(['–', '–', '–', '–']);
+  expect(none.map((value) => digits(value))).toEqual(['–', '–', '–', '–']);
   expect(sizes([1.9234, 1.9, 3], 'mm')).toBe('1.92 × 1.9 × 3 mm');
+  expect(countText({ done: 3, of: 8, secondsLeft: 40 })).toBe('3 of 8, about 40 s left');
+  expect([0, 300].map((done) => countText({ done }))).toEqual(['', '300 files']);
   expect([plural(1, 'scan'), plural(2, 'scan')]).toEqual(['1 scan', '2 scans']);
 });
 

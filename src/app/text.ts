@@ -100,6 +100,20 @@ export function fileName(path: string): string {
   return names.at(-1)!.startsWith('(') ? names.slice(-2).join(' ') : names.at(-1)!;
 }
 
+export interface Count {
+  readonly done: number;
+  /** Undefined where that is not known, as while folders are walked. */
+  readonly of?: number;
+  /** Once that can be guessed. */
+  readonly secondsLeft?: number;
+}
+
+/** E.g. `3 of 8, about 40 s left`; `300 files` where it is not known of how many. */
+export function countText({ done, of, secondsLeft }: Count): string {
+  if (of === undefined) return done > 0 ? plural(done, 'file') : '';
+  return `${done} of ${of}${secondsLeft === undefined ? '' : `, about ${duration(secondsLeft)} left`}`;
+}
+
 export function percent(share: number): string {
   return `${Math.round(100 * share)} %`;
 }

@@ -2,10 +2,9 @@
 
 import { html, nothing } from 'lit';
 import { isLive, type RunPhase, type VerdictKind } from '../index.ts';
-import { progressText } from './scans.ts';
-import type { CurrentRun, Preparation } from './session.ts';
+import type { CurrentRun } from './session.ts';
 import { navigation, scans, session } from './state.ts';
-import { bytes, clock, digits, duration, loss, percent, plural, runName } from './text.ts';
+import { bytes, clock, countText, digits, duration, loss, percent, plural, runName } from './text.ts';
 import { View } from './view.ts';
 import './config-view.ts';
 import './curves-view.ts';
@@ -35,8 +34,6 @@ const VERDICT_CLASS: Record<VerdictKind, string> = {
 
 class TrainView extends View {
   protected override readonly watched = [session, scans];
-  /** Until when warnings were read. */
-  #read = 0;
   #phase: RunPhase | undefined;
 
   protected override render() {
@@ -94,7 +91,7 @@ class TrainView extends View {
 
   #scansLine() {
     const count = scans.usable.length;
-    if (scans.progress) return html`<p class="muted">${progressText(scans.progress)}</p>`;
+    if (scans.progress) return html`<p class="muted">${scans.progress.what}… ${countText(scans.progress)}</p>`;
     if (count > 0) return html`<p class="muted">On ${plural(count, 'scan')}. <a href="#scans">Look at them</a></p>`;
     return html`
       <div class="message notice">
@@ -111,7 +108,7 @@ class TrainView extends View {
     return html`
       <section class="run-head">
         <div class="row">
-          <h1><span class="phase ${phase}">${PHASES[phase]}</span> <span class="run-name">${run.id && runName(run.id)}</span></h1>
+          <h1><span class="phase ${phase}">${PHASES[phase]}</span> <span class="run-name">${runName(run.id)}</span></h1>
           <span class="spring"></span>
           ${this.#controls(run)}
         </div>
@@ -132,7 +129,7 @@ class TrainView extends View {
           ${this.#number('GPU waited', progress ? percent(progress.waitedShare) : '–')}
         </dl>
         ${error ? html`<p class="message bad" role="alert">${error}</p>` : nothing}
-        ${this.#warning(run)}
+        ${this.#warning()}
         ${this.#doing(run)}
         ${verdict?.sentence ? html`<p class="message verdict ${VERDICT_CLASS[verdict.kind]}" role="status">${verdict.sentence}</p>` : nothing}
       </section>
@@ -154,18 +151,13 @@ class TrainView extends View {
     `;
   }
 
-  /** The newest warning that was not put away: a full disk, a lost GPU, scans set aside. All are in the log. */
-  #warning({ log }: CurrentRun) {
-    const warning = log.findLast(({ level, time }) => level === 'warning' && time > this.#read);
+  #warning() {
+    const { warning } = session;
     if (!warning) return nothing;
-    const putAway = () => {
-      this.#read = warning.time;
-      this.requestUpdate();
-    };
     return html`
       <div class="message warn" role="alert">
         <span class="grow">${warning.text}</span>
-        <button class="quiet" aria-label="Dismiss" title="Dismiss: it stays in the log" @click=${putAway}>×</button>
+        <button class="quiet" aria-label="Dismiss" title="Dismiss: it stays in the log" @click=${() => session.dismissWarning()}>×</button>
       </div>
     `;
   }
@@ -184,8 +176,8 @@ class TrainView extends View {
   }
 
   /**
-   * The two buttons of a run under way are the same ones in all its phases, so that neither goes away under a finger or with the focus. Once
-   * one was pressed both wait: disabled in words only, which keeps the focus.
+   * The two buttons of a run under way are the same ones in all its phases, so that neither goes away under a finger or with the focus: a run
+   * that gets a new GPU can be paused as well. Once one was pressed both wait: disabled in words only, which keeps the focus.
    */
   #controls(run: CurrentRun) {
     const { phase, asked, started } = run;
@@ -193,7 +185,7 @@ class TrainView extends View {
       const isPaused = phase === 'paused';
       const isWaiting = asked !== undefined;
       return html`
-        <button class=${isPaused ? 'primary' : ''} ?hidden=${phase === 'preparing'} aria-disabled=${isWaiting} @click=${() => session.command(isPaused ? 'resume' : 'pause')}>${isPaused ? 'Resume' : 'Pause'}</button>
+        <button class=${isPaused ? 'primary' : ''} ?hidden=${phase === 'preparing' && !started} aria-disabled=${isWaiting} @click=${() => session.command(isPaused ? 'resume' : 'pause')}>${isPaused ? 'Resume' : 'Pause'}</button>
         <button aria-disabled=${isWaiting} @click=${() => session.command('stop')}>${started ? 'Stop' : 'Cancel'}</button>
       `;
     }
@@ -235,10 +227,6 @@ export function canResumeNow(): boolean {
 export function resumeRun(id: string): void {
   navigation.go('train');
   void session.start({ files: scans.files, resume: id });
-}
-
-function countText({ done, of, secondsLeft }: Preparation): string {
-  return `${done} of ${of}${secondsLeft === undefined ? '' : `, about ${duration(secondsLeft)} left`}`;
 }
 
 customElements.define('hy-train', TrainView);
