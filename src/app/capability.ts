@@ -6,6 +6,9 @@ export interface Finding {
   readonly text: string;
 }
 
+/** For a server that does not answer. */
+const POLICY_TIMEOUT_MS = 5000;
+
 export async function findings(): Promise<Finding[]> {
   const gpu = 'gpu' in navigator;
   const found: Finding[] = [
@@ -67,28 +70,36 @@ async function storage(): Promise<Finding> {
   }
 }
 
+let policySent: Promise<boolean | undefined> | undefined;
+
 /**
- * Whether the server sends the Content-Security-Policy as a header. A page has it from its own `meta` element too, but workers, which read the
- * scans, take theirs from the header of their script: so a script of the app is asked for it.
+ * Whether the server sends the Content-Security-Policy as a header; undefined where it could not be asked. A page has it from its own `meta`
+ * element too, but workers, which read the scans, take theirs from the header of their script: so a script of the app is asked for it, once.
  */
-export async function isPolicySent(): Promise<boolean> {
+export function isPolicySent(): Promise<boolean | undefined> {
+  policySent ??= askForPolicy();
+  return policySent;
+}
+
+/** As scripts are asked for: some servers refuse HEAD, and what the browser has kept of the script answers without one. */
+async function askForPolicy(): Promise<boolean | undefined> {
   try {
-    const { headers } = await fetch(import.meta.url, { method: 'HEAD' });
-    return headers.get('Content-Security-Policy')?.includes("connect-src 'self'") ?? false;
+    const { ok, headers, body } = await fetch(import.meta.url, { signal: AbortSignal.timeout(POLICY_TIMEOUT_MS) });
+    void body?.cancel();
+    return ok ? /connect-src 'self'\s*([;,]|$)/.test(headers.get('Content-Security-Policy') ?? '') : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
 async function policy(): Promise<Finding> {
   const isSent = await isPolicySent();
-  return {
-    name: 'Security policy',
-    state: isSent ? 'yes' : 'weak',
-    text: isSent
-      ? 'Sent by this server: the browser forbids page and workers every connection elsewhere'
-      : 'Not sent by this server as the header Content-Security-Policy, so the browser does not hold the workers to it',
-  };
+  let text = 'The server could not be asked whether it sends the header Content-Security-Policy';
+  if (isSent) text = 'Sent by this server: the browser forbids page and workers every connection elsewhere';
+  if (isSent === false)
+    text =
+      'Not sent by this server as the header Content-Security-Policy, so the browser does not hold the workers to it';
+  return { name: 'Security policy', state: isSent ? 'yes' : 'weak', text };
 }
 
 let webGl2: boolean | undefined;

@@ -19,6 +19,8 @@ const CLASSES: Record<AdapterReport['class'], string> = {
 class DeviceView extends View {
   protected override readonly watched = [session];
   #findings: Finding[] | undefined;
+  /** What prepared scans took when the storage was asked for what is left of it. */
+  #foundWith: number | undefined;
   #plans = new Map<PresetName, PlanReport | string>();
   /** The adapter that was planned for: another engine finds another. */
   #planned: AdapterReport | undefined;
@@ -46,7 +48,7 @@ class DeviceView extends View {
               <h2>What would run</h2>
               ${adapter ? this.#runs() : html`<p class="muted">Looking at scans and at stored runs works without a GPU. Training needs one: any with WebGPU and, for the smallest network, some 100 MiB of memory.</p>`}
             </div>
-            ${deviceProblem || adapter?.class !== 'gpu' ? this.#advice() : nothing}
+            ${deviceProblem || (adapter && adapter.class !== 'gpu') ? this.#advice() : nothing}
           </div>
         </div>
       </section>
@@ -132,15 +134,15 @@ class DeviceView extends View {
     `;
   }
 
-  protected override firstUpdated(): void {
-    void findings().then((found) => {
-      this.#findings = found;
-      this.requestUpdate();
-    });
+  protected override updated(): void {
+    if (session.preparedBytes !== this.#foundWith) void this.#find();
+    if (session.adapter && session.adapter !== this.#planned) void this.#plan();
   }
 
-  protected override updated(): void {
-    if (session.adapter && session.adapter !== this.#planned) void this.#plan();
+  async #find(): Promise<void> {
+    this.#foundWith = session.preparedBytes;
+    this.#findings = await findings();
+    this.requestUpdate();
   }
 
   async #plan(): Promise<void> {

@@ -124,7 +124,7 @@ class RunView extends View {
                 ${FORMATS.map(
                   ({ format, ending, label, about }) => html`
                     <li>
-                      <button ?disabled=${this.#busy !== undefined} @click=${() => this.#weights(format, ending)}>${this.#busy === format ? 'Preparing…' : label}</button>
+                      <button aria-disabled=${this.#busy !== undefined} @click=${() => this.#weights(format, ending)}>${this.#busy === format ? 'Preparing…' : label}</button>
                       <span class="muted">${about}</span>
                     </li>
                   `,
@@ -174,6 +174,7 @@ class RunView extends View {
 
   /** Reads what is shown and was not read yet. */
   protected override updated(): void {
+    if (!this.isConnected) return; // nobody would let go of a picture then
     const { id, step, files } = this.run;
     const key = `${step} ${files.length}`; // changes when there is more to read
     if (this.#curves?.key !== key) {
@@ -225,6 +226,7 @@ class RunView extends View {
   }
 
   async #weights(format: WeightsFormat, ending: string): Promise<void> {
+    if (this.#busy) return;
     const { id } = this.run;
     this.#busy = format;
     this.#say(undefined);

@@ -26,20 +26,21 @@ class RunsView extends View {
 
   /**
    * The run that the address names; the newest where it names none, and then that one for good: a list that changes must not put another
-   * run in its place.
+   * run in its place, and an older list may lack it.
    */
   protected override willUpdate(): void {
     const { stored } = session;
     const asked = navigation.run ?? this.#open;
-    const found =
-      stored?.find(({ id }) => id === asked) ?? (asked === undefined || this.#listed ? stored?.[0] : undefined);
+    const found = stored?.find(({ id }) => id === asked) ?? (this.#listed ? stored?.[0] : undefined);
     this.#open = found?.id;
     if (found && navigation.page === 'runs' && navigation.run !== found.id) navigation.nameRun(found.id);
   }
 
   protected override render() {
     const { stored, storedProblem } = session;
-    if (stored?.length === 0) {
+    const open = stored?.find(({ id }) => id === this.#open);
+    if (!this.#listed && !open) return html`<p class="muted placeholder">Looking for runs…</p>`;
+    if (!stored || !open) {
       return html`
         <section class="nothing">
           <h1>${storedProblem ? 'The runs cannot be listed' : 'No runs yet'}</h1>
@@ -53,8 +54,6 @@ class RunsView extends View {
         </section>
       `;
     }
-    const open = stored?.find(({ id }) => id === this.#open);
-    if (!stored || !open) return html`<p class="muted placeholder">Looking for runs…</p>`;
     return html`
       <section class="side" aria-label="Runs">
         <ul class="run-list">${stored.map((run) => this.#row(run, run === open))}</ul>

@@ -11,13 +11,14 @@ class StorageView extends View {
 
   protected override render() {
     const { preparedBytes, live } = session;
-    if (!preparedBytes) return nothing;
+    const problem = this.#problem ? html`<p class="message bad" role="alert">${this.#problem}</p>` : nothing;
+    if (!preparedBytes) return problem;
     return html`
       <p class="muted small">
         Prepared scans: ${bytes(preparedBytes)}. They are copies of the scans that runs were trained on, resampled to 1.5 mm and kept in this
         browser so that later runs start sooner. Where they are missing they are made again from the scans.
       </p>
-      ${this.#problem ? html`<p class="message bad" role="alert">${this.#problem}</p>` : nothing}
+      ${problem}
       <button ?disabled=${live} title=${live ? 'Not while a run is under way' : ''} @click=${this.#clear}>Delete prepared scans</button>
     `;
   }

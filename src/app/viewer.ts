@@ -115,7 +115,7 @@ class Viewer extends View {
     if (this.#volumeView && this.#volume) {
       return html`
         <hy-volume .volume=${this.#volume} .range=${this.#range}></hy-volume>
-        <div class="caption"><span class="plane-name">volume</span><span class="muted">drag to turn</span><button class="quiet" @click=${() => this.#showVolume(false)}>Facts</button></div>
+        <div class="caption"><span class="plane-name">volume</span><span class="muted">drag to turn</span><button class="quiet facts-button" @click=${() => this.#showVolume(false)}>Facts</button></div>
       `;
     }
     const { audit, hash } = item;
@@ -219,9 +219,12 @@ class Viewer extends View {
     this.#setRange([level - half, level + half]);
   }
 
-  #showVolume(on: boolean): void {
+  /** The button that was pressed gives way to the one that leads back, which gets the focus. */
+  async #showVolume(on: boolean): Promise<void> {
     this.#volumeView = on;
     this.requestUpdate();
+    await this.updateComplete;
+    this.querySelector<HTMLElement>(on ? '.facts-button' : '.volume-button')?.focus();
   }
 }
 
