@@ -14,6 +14,7 @@ const PRESETS: readonly { readonly name: PresetName; readonly about: string }[] 
 ];
 /** After the last key stroke. */
 const PLAN_DELAY_MS = 250;
+const PLANNING = 'Planning…';
 
 /** What the engine said to settings: a plan, what is wrong with fields, or why it could not plan. */
 interface Outcome {
@@ -24,20 +25,35 @@ interface Outcome {
   readonly failure?: string;
 }
 
+/** What the engine said when it was asked for the speed. */
+interface Measurement {
+  /** The settings, as text. */
+  readonly key: string;
+  readonly speed?: { readonly cropsPerSecond: number; readonly secondsPerStep: number };
+  readonly problem?: string;
+}
+
 class ConfigView extends View {
   protected override readonly watched = [settings, session, scans];
   #outcome: Outcome | undefined;
-  #measured: { readonly key: string; readonly cropsPerSecond: number; readonly secondsPerStep: number } | undefined;
-  #measureProblem: string | undefined;
+  #measured: Measurement | undefined;
   #measuring = false;
+  /** Whether to start as soon as the settings of now are planned. */
+  #startsThen = false;
   /** The settings last sent to the engine. */
   #planned = '';
   #timer: ReturnType<typeof setTimeout> | undefined;
 
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#startsThen = false;
+  }
+
   protected override render() {
     const blocked = this.#blocked();
+    const isPlanning = blocked === PLANNING;
     return html`
-      <form class="config" @submit=${this.#start} novalidate>
+      <form class="config" @submit=${this.#submit} novalidate>
         <div class="choices">
           <fieldset class="presets">
             <legend>Network</legend>
@@ -64,8 +80,8 @@ class ConfigView extends View {
           ${this.#weights()}
         </div>
         <section class="card this-run" aria-label="This run">
-          <button type="submit" class="primary large" ?disabled=${blocked !== undefined}>Pre-train</button>
-          <p class="muted start-note" role="status">${blocked ?? this.#outlook()}</p>
+          <button type="submit" class="primary large" aria-disabled=${blocked !== undefined}>Pre-train</button>
+          <p class="muted start-note"><span role="status">${isPlanning ? '' : (blocked ?? this.#outlook())}</span>${isPlanning ? PLANNING : ''}</p>
           ${this.#memory()}
         </section>
       </form>
@@ -102,12 +118,14 @@ class ConfigView extends View {
   }
 
   #precision() {
-    const lacking = session.adapter && !session.adapter.features.includes('shader-f16');
+    const lacking = session.adapter !== undefined && !session.adapter.features.includes('shader-f16');
     const isMixed = settings.precision === 'mixed';
+    const isLocked = lacking && !isMixed;
     return html`
       <label class="check">
         <input
-          type="checkbox" .checked=${isMixed} ?disabled=${lacking && !isMixed}
+          type="checkbox" .checked=${isMixed} aria-disabled=${isLocked}
+          @click=${(event: Event) => isLocked && event.preventDefault()}
           @change=${(event: Event) => settings.set({ precision: checked(event) ? 'mixed' : 'float32' })}
         />
         Mixed precision: feature maps in 16 bits, about half the memory${lacking ? '. Not on this GPU or browser: WebGPU’s shader-f16 is missing' : ''}
@@ -149,9 +167,10 @@ class ConfigView extends View {
       const failure = this.#isCurrent ? this.#outcome?.failure : undefined;
       return failure
         ? html`<p class="message bad" role="alert">${failure}</p>`
-        : html`<div class="memory muted">Planning…</div>`;
+        : html`<div class="memory muted">${PLANNING}</div>`;
     }
     const { bytes: parts } = plan;
+    const problem = this.#measurement?.problem;
     const rows: [string, number, string][] = [
       ['Weights, gradients, moments', parts.variables, 'a'],
       ['Activations', parts.activations, 'b'],
@@ -185,8 +204,8 @@ class ConfigView extends View {
           <span>${count(plan.parameters)} parameters, ${count(plan.flops)}FLOP a step</span>
         </div>
         <p class="muted small" role="status">${this.#speed()}</p>
-        ${this.#measureProblem ? html`<p class="message bad" role="alert">${this.#measureProblem}</p>` : nothing}
-        <button type="button" ?disabled=${this.#measuring || !plan.fits || !this.#isCurrent} @click=${this.#measure}>${this.#measuring ? 'Measuring…' : 'Measure the speed'}</button>
+        ${problem ? html`<p class="message bad" role="alert">${problem}</p>` : nothing}
+        <button type="button" aria-disabled=${!this.#canMeasure} @click=${this.#measure}>${this.#measuring ? 'Measuring…' : 'Measure the speed'}</button>
       </div>
     `;
   }
@@ -200,7 +219,7 @@ class ConfigView extends View {
     const key = this.#key();
     if (key === this.#planned || !session.adapter) return;
     this.#planned = key;
-    this.#measureProblem = undefined;
+    this.#startsThen = false;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#replan(key), PLAN_DELAY_MS);
   }
@@ -235,17 +254,28 @@ class ConfigView extends View {
     if (key !== this.#key()) return; // changed meanwhile
     this.#outcome = { key, plan, problems, failure };
     this.requestUpdate();
+    if (this.#startsThen) this.#start();
+  }
+
+  get #canMeasure(): boolean {
+    return !this.#measuring && this.#isCurrent && this.#outcome?.plan?.fits === true;
+  }
+
+  /** Of the settings of now. */
+  get #measurement(): Measurement | undefined {
+    return this.#measured?.key === this.#key() ? this.#measured : undefined;
   }
 
   async #measure(): Promise<void> {
+    if (!this.#canMeasure) return;
     this.#measuring = true;
-    this.#measureProblem = undefined;
+    this.#measured = undefined;
     this.requestUpdate();
     const key = this.#key();
     try {
-      this.#measured = { key, ...(await session.engine.measure(settings.options)) };
+      this.#measured = { key, speed: await session.engine.measure(settings.options) };
     } catch (error) {
-      this.#measureProblem = sentence(error);
+      this.#measured = { key, problem: sentence(error) };
     }
     this.#measuring = false;
     this.requestUpdate();
@@ -253,9 +283,9 @@ class ConfigView extends View {
 
   #speed(): string {
     if (this.#measuring) return 'A few steps on noise…';
-    if (this.#measured?.key !== this.#key())
-      return 'A few steps on noise tell crops a second and how long the run takes.';
-    const { cropsPerSecond, secondsPerStep } = this.#measured;
+    const speed = this.#measurement?.speed;
+    if (!speed) return 'A few steps on noise tell crops a second and how long the run takes.';
+    const { cropsPerSecond, secondsPerStep } = speed;
     return `${digits(cropsPerSecond)} crops a second: ${plural(this.#steps(), 'step')} take about ${duration(secondsPerStep * this.#steps())}.`;
   }
 
@@ -272,15 +302,22 @@ class ConfigView extends View {
     return Math.ceil((options.epochs * crops) / ((options.batch ?? 2) * (options.accumulate ?? 1)));
   }
 
-  /** Why a run cannot start now. */
-  #blocked(): string | undefined {
+  /** Why a run cannot start now, whatever the settings. */
+  #lacking(): string | undefined {
     if (session.engineProblem) return 'The engine is not running.';
     if (session.deviceProblem) return 'No GPU to train on: see “This device”.';
     if (scans.busy) return 'Scans are being read.';
     if (scans.usable.length === 0) return 'Add scans first.';
-    if (this.#problems.size > 0) return 'A setting is wrong.';
     if (!session.adapter) return 'Looking for a GPU…';
-    if (!this.#isCurrent) return 'Planning…';
+    return this.#measuring ? 'The speed is being measured.' : undefined;
+  }
+
+  /** Why a run cannot start now. */
+  #blocked(): string | undefined {
+    const lacking = this.#lacking();
+    if (lacking) return lacking;
+    if (this.#problems.size > 0) return 'A setting is wrong.';
+    if (!this.#isCurrent) return PLANNING;
     const { plan } = this.#outcome!;
     if (!plan) return 'These settings cannot be planned.';
     return plan.fits ? undefined : 'Does not fit this GPU.';
@@ -297,8 +334,14 @@ class ConfigView extends View {
     input.value = '';
   }
 
-  #start(event: Event): void {
+  /** Enter comes before the plan that the last key stroke asked for: then the run starts after it, unless something changes meanwhile. */
+  #submit(event: Event): void {
     event.preventDefault();
+    if (this.#isCurrent) this.#start();
+    else this.#startsThen = this.#lacking() === undefined;
+  }
+
+  #start(): void {
     if (this.#blocked() !== undefined) return;
     const { options, weights, partialWeights } = settings;
     void session.start({ files: scans.files, options, ...(weights && { weights: weights.blob, partialWeights }) });
