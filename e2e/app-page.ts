@@ -100,6 +100,11 @@ export class App {
     await session.send('Browser.crashGpuProcess');
   }
 
+  /** Leaves out complaints that what a test took away is the cause of. */
+  forgive(pattern: RegExp): void {
+    this.complaints.push(...this.complaints.splice(0).filter((text) => !pattern.test(text)));
+  }
+
   /** At the end of every test. */
   async noComplaints(): Promise<void> {
     await this.context?.close();
@@ -153,6 +158,11 @@ export async function hideAndShow(page: Page): Promise<void> {
     for (const lock of (window as unknown as Watched).wakeLocks) await lock.release();
     document.dispatchEvent(new Event('visibilitychange'));
   });
+}
+
+/** What the element that has the focus says. */
+export function focused(page: Page): Promise<string | null | undefined> {
+  return page.evaluate(() => document.activeElement?.textContent?.trim());
 }
 
 export async function shot(page: Page, name: string): Promise<void> {

@@ -15,6 +15,7 @@ import {
   downloaded,
   expectNarrowWidths,
   expectUsable,
+  focused,
   hideAndShow,
   longTasks,
   shot,
@@ -71,7 +72,7 @@ test(`from sample scans to weights${torchNote}`, async () => {
   for (const [label, value] of [
     ['Mask ratio', '0.25'],
     ['Length', String(STEPS)],
-    ['Learning rate', '0.01'],
+    ['Learning rate', '0.02'],
     ['Crop', '32'],
     ['Judged crops', '2'],
     ['Judge every', '4'],
@@ -83,7 +84,8 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await expectNarrowWidths(page, 'configure');
 
   await longTasks(page); // axe's own
-  await page.getByRole('button', { name: 'Pre-train' }).click();
+  await set(page, 'Learning rate', '0.01');
+  await page.keyboard.press('Enter'); // before the plan is there
   await page.getByText('Building pipelines').first().waitFor();
   await shot(page, 'preparing');
   // Cancelled, it was never there; then the form is back as it was.
@@ -108,7 +110,7 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await page.keyboard.press('Enter');
   await page.getByText('Pausing after this step…').waitFor();
   await page.getByRole('button', { name: 'Resume' }).waitFor();
-  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Resume'); // where the focus was
+  expect(await focused(page)).toBe('Resume'); // where the focus was
   const paused = await stepOf(page);
   expect(paused).toBeGreaterThanOrEqual(4);
   expect((await wakeLocks(page)).held).toBe(0);
@@ -149,6 +151,9 @@ test(`from sample scans to weights${torchNote}`, async () => {
   await page.getByRole('button', { name: 'Take the weights' }).click();
   await page.getByRole('heading', { name }).waitFor();
   expect(page.url()).toMatch(/#runs\/\d{4}-\d\d-\d\dT/);
+  const visited = await page.evaluate(() => history.length);
+  await page.getByRole('link', { name: 'Runs' }).click(); // is open already
+  expect(await page.evaluate(() => history.length)).toBe(visited);
   await page.getByRole('button', { name: 'Report', exact: true }).waitFor();
   await page.locator('img.picture').waitFor();
   await expectUsable(page, 'runs');
