@@ -102,10 +102,10 @@ describe('a device', () => {
     await plan.step();
     const timeless = new Device(device.gpu, { ...device.report, features: [] });
     const clocked = await compile(timeless, tape);
-    const underWay = [plan.step(), plan.time(1), plan.read(tape.reports[0]!), clocked.time(1)];
+    const underWay = Promise.allSettled([plan.step(), plan.time(1), plan.read(tape.reports[0]!), clocked.time(1)]);
     device.gpu.destroy(); // not `dispose`: nobody asked for this
     const error = await device.lost;
-    const failures = (await Promise.allSettled(underWay)).filter((result) => result.status === 'rejected');
+    const failures = (await underWay).filter((result) => result.status === 'rejected');
     expect(failures.length).toBeGreaterThan(0); // some may have been done just then
     for (const { reason } of failures) expect(reason).toMatchObject({ code: 'device-lost' });
     expect(error).toMatchObject({
