@@ -11,7 +11,7 @@ import { CHROMIUM_FLAGS, CHROMIUM_PATH } from './src/testing/chromium.ts';
 /** What touches a GPU is tested in every runtime. A `*.node.test.ts` needs Node itself: files, child processes, Dawn. */
 const ENGINE = [
   'src/{gpu,tape,bricks,ops,nn,models,train}/**/*.test.ts',
-  'src/{errors,random}.test.ts',
+  'src/{errors,interruption,random}.test.ts',
   'src/testing/runtime.test.ts',
 ];
 const NODE_ONLY = ['src/**/*.node.test.ts'];

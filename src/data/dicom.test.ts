@@ -1,8 +1,9 @@
 /** DICOM series as archives hold them: slices missing or twice, phases in one series, localizers, files that dcm2niix cannot read. */
 
 import { describe, expect, test } from 'vitest';
+import { concatBytes } from '../formats/bytes.ts';
 import { convertDicomInThread } from '../node/dicom-converter.ts';
-import { dicomSlice, element, joined, type SliceOptions } from '../testing/dicom.ts';
+import { dicomSlice, element, type SliceOptions } from '../testing/dicom.ts';
 import { voxelSize } from './affine.ts';
 import { type DicomConverter, type NamedBytes, readDicomSeries } from './dicom.ts';
 import { dicomDefect, parseDicom } from './dicom-header.ts';
@@ -270,6 +271,8 @@ describe('headers', () => {
     }
   });
 });
+
+const joined = (...parts: readonly Uint8Array[]) => concatBytes(parts);
 
 function bytesOf(hex: string): Uint8Array {
   return Uint8Array.from(hex.split(' '), (byte) => Number.parseInt(byte, 16));

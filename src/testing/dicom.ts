@@ -1,6 +1,7 @@
 /** CT slices as DICOM files (explicit little endian, uncompressed), for tests of what people's archives hold. */
 
 import type { Triple } from '../data/affine.ts';
+import { concatBytes } from '../formats/bytes.ts';
 
 export interface SliceOptions {
   /** Image position (patient) in mm, LPS. */
@@ -49,16 +50,7 @@ export function element(tag: number, vr: string, value: string | Uint8Array | nu
   return bytes;
 }
 
-/** The bytes of one after another. */
-export function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
+const joined = (...parts: readonly Uint8Array[]) => concatBytes(parts);
 
 /** A slice as a file. By default 32 × 32 pixels of 2 mm, air with a bright square, of series 1. */
 export function dicomSlice(options: SliceOptions): Uint8Array<ArrayBuffer> {

@@ -52,7 +52,7 @@ const ABOVE_LAYERS = TIERS.slice(
  */
 const SIDEWAYS = ['bricks → tape', 'data → store', 'bench → app', 'bench → node', 'bench → testing'];
 /** Below everything: no imports of their own. */
-const BASE = ['errors', 'random'];
+const BASE = ['errors', 'interruption', 'random'];
 
 const tierOf = (folder: string) => TIERS.findIndex((tier) => tier.includes(folder));
 

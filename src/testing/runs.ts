@@ -88,6 +88,28 @@ export function anotherDevice(): Promise<Device> {
   return openDevice({ adapter: (typeof process === 'undefined' ? '' : process.env?.HYSPARK_ADAPTER) || undefined });
 }
 
+/** A device that is lost when `lose` is called, and replaced when it is asked for again. */
+export function losable() {
+  let current: Device | undefined;
+  let opened = 0;
+  return {
+    async device(): Promise<Device> {
+      try {
+        current?.check();
+      } catch {
+        current = undefined;
+      }
+      if (!current) {
+        current = await anotherDevice();
+        opened++;
+      }
+      return current;
+    },
+    lose: () => current!.gpu.destroy(),
+    opened: () => opened,
+  };
+}
+
 /** Prepares and takes a whole run. Its events come back with its result. */
 export async function smallRun(setup: SmallRun): Promise<RunResult & { readonly events: readonly RunEvent[] }> {
   const { store, options = SMALL_RUN, resume = false, loader = formulaLoader(), onEvent } = setup;

@@ -26,7 +26,8 @@ export interface RunState {
   readonly configuration: unknown;
 }
 
-const FORMAT = 'hyspark-webgpu checkpoint 1';
+const FORMAT_NAME = 'hyspark-webgpu checkpoint';
+const FORMAT = `${FORMAT_NAME} 1`;
 
 /**
  * Writes a checkpoint, chunk by chunk, reading some tensors from the device at a time. No step may be submitted until it is
@@ -76,12 +77,11 @@ export async function openCheckpoint(blob: Blob, file = 'checkpoint'): Promise<C
 
 function readRun({ format, run }: Record<string, string>, file: string): RunState {
   const refuse = (got: string) => new HysparkError('bad-file', { doing: `Reading ${file}`, got, need: FORMAT });
-  if (format !== FORMAT && format?.startsWith(FORMAT.replace(/\d+$/, ''))) {
+  if (format !== FORMAT) {
+    if (!format?.startsWith(FORMAT_NAME)) throw refuse(format?.slice(0, 80) ?? 'a safetensors file of another kind');
     const advice = 'It was written by another version of this engine: use that';
     throw new HysparkError('unsupported', { doing: `Reading ${file}`, got: format.slice(0, 80), need: FORMAT, advice });
   }
-  if (format !== FORMAT)
-    throw refuse(format === undefined ? 'a safetensors file of another kind' : format.slice(0, 80));
   let state: RunState;
   try {
     state = JSON.parse(run ?? '') as RunState;

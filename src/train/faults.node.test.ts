@@ -1,11 +1,11 @@
 /** What a run keeps when its store, its device, its listener or its scans fail it. */
 
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Device } from '../gpu/device.ts';
+import { HysparkError } from '../errors.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { storageError } from '../store/store.ts';
 import { SMALL } from '../testing/hyspark.ts';
-import { anotherDevice, formulaLoader, SMALL_RUN, type SmallRun, smallRun, troubles } from '../testing/runs.ts';
+import { formulaLoader, losable, SMALL_RUN, type SmallRun, smallRun, troubles } from '../testing/runs.ts';
 import { bestOf, RunFolder, readMetrics } from './folder.ts';
 import type { RunEvent } from './types.ts';
 
@@ -40,23 +40,6 @@ function unreadable(): Blob {
     throw new DOMException('The blob could not be read', 'NotReadableError');
   };
   return blob;
-}
-
-/** A device that is lost when `lose` is called, and replaced. */
-function losable() {
-  let current: Device | undefined;
-  return {
-    async device(): Promise<Device> {
-      try {
-        current?.check();
-      } catch {
-        current = undefined;
-      }
-      current ??= await anotherDevice();
-      return current;
-    },
-    lose: () => current!.gpu.destroy(),
-  };
 }
 
 describe('checkpoints that cannot be read', () => {
@@ -274,6 +257,20 @@ describe('a run that cannot begin', () => {
     await expect(smallRun({ store, loader })).rejects.toThrow('unplugged');
     expect(await store.list()).toEqual([]);
     expect(await smallRun({ store })).toMatchObject({ phase: 'finished' });
+  });
+
+  test('because the GPU is lost, and there is no other, says that', async () => {
+    const { device, lose, opened } = losable();
+    let asked = 0;
+    const once = async () => {
+      asked++;
+      if (opened() === 0) return device();
+      throw new HysparkError('no-adapter', { doing: 'Looking for a GPU', got: 'none' });
+    };
+    const onEvent = (event: RunEvent) => event.type === 'baselines' && lose();
+    const store = new MemoryStore();
+    await expect(smallRun({ store, device: once, onEvent })).rejects.toMatchObject({ code: 'no-adapter' });
+    expect([asked, await store.list()]).toEqual([2, []]);
   });
 
   test('because the GPU is lost gets another', async () => {

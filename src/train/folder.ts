@@ -143,7 +143,7 @@ export class RunFolder {
 
   async flush(): Promise<void> {
     if (this.lines.length > 0 || this.torn.has(METRICS)) {
-      await this.put(METRICS, 'The metrics', async () => {
+      await this.put(METRICS, 'The metrics', 'written', async () => {
         const whole = this.torn.has(METRICS);
         const text = (whole ? this.rows : this.lines).map((row) => `${JSON.stringify(row)}\n`).join('');
         if (!text) await this.store.remove(METRICS);
@@ -152,7 +152,7 @@ export class RunFolder {
       });
     }
     if (this.records.length > 0) {
-      await this.put(this.events, 'The TensorBoard events', async () => {
+      await this.put(this.events, 'The TensorBoard events', 'written', async () => {
         if (this.torn.has(this.events) && (await this.store.size(this.events)) !== undefined) {
           const file = await this.store.read(this.events);
           const whole = wholeRecordBytes(file);
@@ -165,12 +165,12 @@ export class RunFolder {
   }
 
   async saveStatus(status: RunStatus): Promise<void> {
-    await this.put(STATUS, 'The status', () => this.store.write(STATUS, json(status)));
+    await this.put(STATUS, 'The status', 'written', () => this.store.write(STATUS, json(status)));
   }
 
   /** Writes a file of the run. Whether it was written. */
   async save(path: string, what: string, bytes: Bytes): Promise<boolean> {
-    return this.put(path, what, () => this.store.write(path, bytes));
+    return this.put(path, what, 'written', () => this.store.write(path, bytes));
   }
 
   /** A picture, for the folder and for TensorBoard. Its path, or undefined when it could not be kept. */
@@ -226,7 +226,7 @@ export class RunFolder {
       }
     }
     this.unreadable.delete(path);
-    await this.put('checkpoints/', 'Old checkpoints', async () => {
+    await this.put('checkpoints/', 'Old checkpoints', 'removed', async () => {
       const stored = await this.checkpoints();
       const best = bestOf(stored, this.rows);
       for (const old of stored.slice(keep)) if (old.step !== best?.step) await this.store.remove(old.path);
@@ -264,18 +264,21 @@ export class RunFolder {
   }
 
   /** Runs `work`; a failure of the store is said once, and tried again with the next call. */
-  private async put(path: string, what: string, work: () => Promise<void>): Promise<boolean> {
+  private async put(
+    path: string,
+    what: string,
+    done: 'written' | 'removed',
+    work: () => Promise<void>,
+  ): Promise<boolean> {
     try {
       await work();
       this.torn.delete(path);
-      if (this.said.delete(path)) this.log('info', `${what} can be written again.`);
+      if (this.said.delete(path)) this.log('info', `${what} can be ${done} again.`);
       return true;
     } catch (error) {
       if (!(error instanceof HysparkError) || error.code !== 'storage') throw error;
       this.torn.add(path);
-      const failed = path === 'checkpoints/' ? 'removed' : 'written';
-      if (!this.said.has(path))
-        this.log('warning', `${what} could not be ${failed}. ${error.message} The run goes on.`);
+      if (!this.said.has(path)) this.log('warning', `${what} could not be ${done}. ${error.message} The run goes on.`);
       this.said.add(path);
       return false;
     }
@@ -310,9 +313,10 @@ export async function readHead(store: Store): Promise<RunHead> {
     }
     return { ...head, config: resolveConfig(head.config) };
   } catch (cause) {
+    const { doing, got } = cause instanceof HysparkError ? cause.parts : { doing: '', got: (cause as Error).message };
     throw new HysparkError('bad-file', {
       doing: `Opening a run's ${CONFIG}`,
-      got: (cause as Error).message,
+      got: doing.startsWith('Option') ? `${got} as ${doing.toLowerCase()}` : got,
       need: 'a folder that a run was written to',
       cause,
     });

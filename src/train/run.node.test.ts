@@ -1,11 +1,10 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { F16 } from '../gpu/adapter.ts';
-import type { Device } from '../gpu/device.ts';
 import { FIRST_LOSS_SCALE } from '../ops/loss-scale.ts';
 import { MemoryStore } from '../store/memory.ts';
 import type { Tuning } from '../tape/op.ts';
 import { likeGpu } from '../testing/device.ts';
-import { anotherDevice, formulaLoader, SMALL_RUN, smallRun, troubles } from '../testing/runs.ts';
+import { anotherDevice, formulaLoader, losable, SMALL_RUN, smallRun, troubles } from '../testing/runs.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { resolveConfig } from './config.ts';
 import { readMetrics } from './folder.ts';
@@ -244,17 +243,7 @@ describe('when something goes wrong', () => {
 
   test('a lost device is replaced, and the run ends with the same bits', async () => {
     const store = new MemoryStore();
-    let current: Device = await anotherDevice();
-    let opened = 1;
-    const device = async () => {
-      try {
-        current.check();
-      } catch {
-        opened++;
-        current = await anotherDevice();
-      }
-      return current;
-    };
+    const { device, lose, opened } = losable();
     let once = true;
     const result = await smallRun({
       store,
@@ -262,27 +251,17 @@ describe('when something goes wrong', () => {
       onEvent: (event) => {
         if (event.type !== 'progress' || event.progress.step !== 5 || !once) return;
         once = false;
-        current.gpu.destroy();
+        lose();
       },
     });
-    current.dispose();
-    expect([opened, result.phase]).toEqual([2, 'finished']);
+    expect([opened(), result.phase]).toEqual([2, 'finished']);
     expect(troubles(result.events).join()).toMatch(/The GPU was lost after step 5; the run goes on from step 4/);
     expect(fingerprint(await store.read(LAST))).toEqual(fingerprint(expected));
   });
 
   /** A run whose device is lost after a step, so many times after each. */
   async function losing(store: MemoryStore, times: Record<number, number>) {
-    let current: Device | undefined;
-    const device = async () => {
-      try {
-        current?.check();
-      } catch {
-        current = undefined;
-      }
-      current ??= await anotherDevice();
-      return current;
-    };
+    const { device, lose } = losable();
     return smallRun({
       store,
       device,
@@ -291,7 +270,7 @@ describe('when something goes wrong', () => {
         const { step } = event.progress;
         if (!times[step]) return;
         times[step]--;
-        current!.gpu.destroy();
+        lose();
       },
     });
   }

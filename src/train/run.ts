@@ -8,6 +8,7 @@ import type { FoundFile } from '../data/source.ts';
 import type { LoaderService } from '../data/worker/loader-service.ts';
 import { asError, type ErrorCode, HysparkError } from '../errors.ts';
 import type { Device } from '../gpu/device.ts';
+import { Interruption } from '../interruption.ts';
 import type { Store } from '../store/store.ts';
 import type { Tuning } from '../tape/op.ts';
 import { writeCheckpoint } from './checkpoint.ts';
@@ -56,8 +57,6 @@ export interface RunRequest {
 const LATE = 3;
 /** Milliseconds between writings of metrics. */
 const FLUSH_MS = 2000;
-/** What a lost device may look like to the work that was under way. */
-const LOSSES: readonly ErrorCode[] = ['device-lost', 'gpu-validation', 'gpu-out-of-memory', 'shader-compilation'];
 /** Errors after which the weights are not fit to be kept, whatever their step. */
 const SPOILING: readonly ErrorCode[] = ['not-finite', 'device-lost', 'gpu-validation', 'gpu-out-of-memory'];
 
@@ -67,18 +66,14 @@ export class Run {
   private config!: RunConfig;
   private tuning: Tuning | undefined;
   private folder!: RunFolder;
-  private trainer: Trainer | undefined;
+  private trainer!: Trainer;
   private judge!: Judge;
   private saved: { readonly step: number; readonly path: string } | undefined;
   private loss: number | undefined;
   private picture: string | undefined;
-  private stopping = false;
+  private readonly stopped = new Interruption();
   private pausing = false;
   private wake: () => void = () => undefined;
-  private tellStopped!: () => void;
-  private readonly stopped = new Promise<void>((resolve) => {
-    this.tellStopped = resolve;
-  });
   private readonly listener: Listener;
   private readonly steps = new Steps();
   private readonly pace = new Pace();
@@ -91,7 +86,7 @@ export class Run {
     private readonly host: RunHost,
     private readonly request: RunRequest,
   ) {
-    this.listener = new Listener(host.onEvent);
+    this.listener = new Listener((event) => host.onEvent(event));
     this.feed = new Feed(host.loader, (text) => this.listener.log('warning', text));
   }
 
@@ -104,22 +99,24 @@ export class Run {
     this.enter('preparing', 'Finding scans');
     const head = request.resume ? await readHead(host.store) : undefined;
     const asked = head?.config ?? resolveConfig(request.options);
-    const collection = await this.unlessStopped(
+    const collection = await this.stopped.during(() =>
       this.feed.open(request.files, asked, request.cacheLimit, this.listener.counter()),
     );
     if (head) needSameScans(head.collection, collection);
     this.config = head?.config ?? resolveConfig(request.options, collection.training.length);
     this.listener.tell({ type: 'collection', collection });
-    this.tuning = head ? head.tuning : await this.unlessStopped(this.chooseKernels());
+    this.tuning = head ? head.tuning : await this.stopped.during(() => this.chooseKernels());
     for (;;) {
+      const before = this.device;
       try {
         await this.build(collection);
         break;
       } catch (error) {
         this.trainer?.destroy();
         if (!head) await this.folder?.discard();
-        const wasLost = error instanceof HysparkError && LOSSES.includes(error.code);
-        if (this.stopping || !wasLost || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
+        // A second device that was not even had is no loss.
+        if (this.stopped.happened || this.device === before || !(await this.lostDevices.isAnotherWorthIt(this.device)))
+          throw error;
         this.listener.log('warning', 'The GPU was lost while the run was being prepared: once more on a new device.');
       }
     }
@@ -134,10 +131,10 @@ export class Run {
         break;
       } catch (error) {
         try {
-          if (this.stopping || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
+          if (this.stopped.happened || !(await this.lostDevices.isAnotherWorthIt(this.device))) throw error;
           await this.rebuild();
         } catch (final) {
-          failure = this.stopping ? error : final; // stopped while being built again: what it was built for is the truth
+          failure = this.stopped.happened ? error : final; // stopped while being built again: what it was built for is the truth
           break;
         }
       }
@@ -156,13 +153,12 @@ export class Run {
 
   /** Ends a run under way after the steps in flight, with a checkpoint; one that is being prepared at once, with nothing kept. */
   stop(): void {
-    this.stopping = true;
+    this.stopped.happen(new HysparkError('aborted', { doing: 'Starting a run', got: 'a stop before its first step' }));
     this.wake();
-    this.tellStopped();
   }
 
   async preview(index: number): Promise<Preview> {
-    const preview = await this.judge.picture(this.trainer!, index, this.steps.known);
+    const preview = await this.judge.picture(this.trainer, index, this.steps.known);
     if (preview) return preview;
     throw new HysparkError('bad-argument', {
       doing: 'Making a picture',
@@ -176,7 +172,7 @@ export class Run {
     const { host, request, config, tuning } = this;
     this.enter('preparing', 'Building pipelines');
     this.steps.forget();
-    this.device = await this.unlessStopped(host.device());
+    this.device = await this.stopped.during(() => host.device());
     const plan = planRun(config, { ...this.device.report, tuning });
     this.listener.tell({ type: 'plan', plan, config });
     const trainer = await this.createTrainer();
@@ -206,38 +202,30 @@ export class Run {
       if (request.weights) await this.checkpoint();
     }
     this.enter('preparing', 'Preparing held-out crops');
-    this.judge = await this.unlessStopped(Judge.open(host.loader, collection, trainer));
-    const lines = await this.unlessStopped(this.judge.judgeBaselines(this.folder.rows));
+    this.judge = await this.stopped.during(() => Judge.open(host.loader, collection, trainer));
+    const lines = await this.stopped.during(() => this.judge.judgeBaselines(this.folder.rows));
     if (lines) {
       if (!this.folder.rows.some(({ kind }) => kind === 'baselines')) this.folder.add({ kind: 'baselines', ...lines });
       this.listener.tell({ type: 'baselines', baselines: lines });
     }
     // Of the weights that the run begins with; not kept.
-    const first = await this.unlessStopped(this.judge.picture(trainer, this.judge.shown, this.steps.known));
+    const first = await this.stopped.during(() => this.judge.picture(trainer, this.judge.shown, this.steps.known));
     if (first) this.listener.tell({ type: 'preview', preview: first });
     if (collection.heldOut.length === 0)
       this.listener.log('warning', 'A single scan: nothing can be held out, so the run is judged on it.');
     this.listener.check();
-    if (this.stopping) throw stoppedEarly();
+    this.stopped.check();
   }
 
   private async createTrainer(): Promise<Trainer> {
     const creating = Trainer.create(this.device, this.config, this.tuning, this.listener.counter());
     try {
-      this.trainer = await this.unlessStopped(creating);
+      this.trainer = await this.stopped.during(() => creating);
       return this.trainer;
     } catch (error) {
       creating.then((trainer) => trainer.destroy()).catch(() => undefined); // where it was stopped meanwhile
       throw error;
     }
-  }
-
-  /** Error `aborted` when the run is stopped before `work` is done, which is then left to itself. */
-  private async unlessStopped<T>(work: Promise<T>): Promise<T> {
-    const stopped = this.stopped.then((): never => {
-      throw stoppedEarly();
-    });
-    return Promise.race([stopped, work]);
   }
 
   /** Measures kernels where that was not done before. A device that this costs is replaced, and the defaults are taken. */
@@ -257,20 +245,20 @@ export class Run {
   private async train(): Promise<void> {
     const { config, steps } = this;
     this.enter('training');
-    this.pace.restart(steps.known, this.trainer!.idleMs);
+    this.pace.restart(steps.known, this.trainer.idleMs);
     while (steps.submitted < config.steps) {
       this.listener.check();
-      if (this.stopping && steps.submitted === steps.known) return;
+      if (this.stopped.happened && steps.submitted === steps.known) return;
       const { volumes, crops } = await this.feed.take(config.accumulate);
-      await steps.submit(this.trainer!, volumes, crops);
+      await steps.submit(this.trainer, volumes, crops);
       const due = this.due(steps.submitted);
       await steps.settle(due ? 0 : LATE, this.accept);
       if (performance.now() - this.flushed > FLUSH_MS) await this.flush();
       if (!due) continue;
-      await this.trainer!.drain();
+      await this.trainer.drain();
       await this.boundary();
-      if (this.pausing && !this.stopping) await this.hold();
-      if (this.stopping) return;
+      if (this.pausing && !this.stopped.happened) await this.hold();
+      if (this.stopped.happened) return;
       this.device.check();
     }
   }
@@ -279,13 +267,13 @@ export class Run {
   private due(step: number): boolean {
     const { evaluateEvery, previewEvery, checkpointEvery, steps } = this.config;
     const regular = [evaluateEvery, previewEvery, checkpointEvery].some((every) => step % every === 0);
-    return this.stopping || this.pausing || regular || step === steps;
+    return this.stopped.happened || this.pausing || regular || step === steps;
   }
 
   private async boundary(): Promise<void> {
     await this.feed.nameSetAside();
     const { evaluateEvery, previewEvery, checkpointEvery, steps } = this.config;
-    const trainer = this.trainer!;
+    const trainer = this.trainer;
     const step = this.steps.known;
     const end = step === steps;
     const on = (every: number) => step % every === 0 || end;
@@ -308,7 +296,7 @@ export class Run {
       this.picture = file ?? this.picture;
       this.listener.tell({ type: 'preview', preview: { ...preview, file } });
     }
-    if (on(checkpointEvery) || this.pausing || this.stopping) await this.checkpoint();
+    if (on(checkpointEvery) || this.pausing || this.stopped.happened) await this.checkpoint();
     await this.flush();
     await this.folder.saveStatus(this.status());
   }
@@ -326,14 +314,14 @@ export class Run {
     }
     const done = step + 1;
     const { learningRate } = scheduleAt(scheduleOf(config), step);
-    const { secondsPerStep, waitedShare } = this.pace.count(done, this.trainer!.idleMs);
+    const { secondsPerStep, waitedShare } = this.pace.count(done, this.trainer.idleMs);
     const cropsPerSecond = (config.batch * config.accumulate) / secondsPerStep;
     const { epoch } = crops[0]!;
     const row = { step: done, loss, gradientNorm, learningRate, epoch, cropsPerSecond, waitedShare };
     folder.add({ kind: 'step', ...row });
     this.loss = loss;
     const secondsLeft = secondsPerStep * (config.steps - done);
-    const plannedBytes = this.trainer!.plan.bytes.peak;
+    const plannedBytes = this.trainer.plan.bytes.peak;
     this.listener.tell({ type: 'progress', progress: { ...row, steps: config.steps, secondsLeft, plannedBytes } });
   };
 
@@ -348,10 +336,10 @@ export class Run {
     if (this.saved?.step === step) return;
     await this.folder.flush(); // the metrics up to a checkpoint are there when it is
     const passes = step * config.accumulate;
-    const lossScale = await trainer!.lossScale();
+    const lossScale = await trainer.lossScale();
     const state = { step, passes, seed: config.seed, lossScale, cursor: feed.cursor ?? null, configuration: config };
     const path = await this.folder.saveCheckpoint(step, config.keep, () =>
-      writeCheckpoint(trainer!.model.declare, state),
+      writeCheckpoint(trainer.model.declare, state),
     );
     if (!path) return;
     this.saved = { step, path };
@@ -363,7 +351,7 @@ export class Run {
   /** Goes back to the newest checkpoint that can be read, or to the beginning where there was none yet. */
   private async restore(): Promise<void> {
     this.steps.forget();
-    const found = await loadNewest(this.folder, this.trainer!, this.listener.log);
+    const found = await loadNewest(this.folder, this.trainer, this.listener.log);
     if (!found) this.listener.log('warning', 'There is no checkpoint yet: the run begins again.');
     this.saved = found;
     const step = found?.step ?? 0;
@@ -380,7 +368,7 @@ export class Run {
     const at = this.steps.known;
     this.enter('preparing', 'The GPU was lost: building everything again');
     this.steps.forget();
-    this.trainer!.destroy();
+    this.trainer.destroy();
     this.device = await this.host.device();
     await this.createTrainer();
     await this.restore();
@@ -396,11 +384,11 @@ export class Run {
     await this.folder.saveStatus(this.status());
     await new Promise<void>((resolve) => {
       this.wake = resolve;
-      if (!this.pausing || this.stopping) resolve();
+      if (!this.pausing || this.stopped.happened) resolve();
     });
-    if (this.stopping) return;
+    if (this.stopped.happened) return;
     this.enter('training');
-    this.pace.restart(this.steps.known, this.trainer!.idleMs);
+    this.pace.restart(this.steps.known, this.trainer.idleMs);
   }
 
   private async finish(failure: unknown): Promise<RunResult> {
@@ -427,7 +415,7 @@ export class Run {
       error: error?.toPlain(),
     };
     const report = await this.writeEnd(result).catch((cause) => this.unsaved(cause));
-    this.trainer!.destroy();
+    this.trainer.destroy();
     this.enter(this.phase, '', error);
     return { ...result, report };
   }
@@ -436,7 +424,7 @@ export class Run {
   private async keepWhatIsDone(): Promise<void> {
     await this.steps.settle(0, this.accept);
     if (!this.steps.areInWeights) return;
-    await this.trainer!.drain();
+    await this.trainer.drain();
     await this.checkpoint();
   }
 
@@ -470,8 +458,4 @@ export class Run {
     this.phase = phase;
     this.listener.tell({ type: 'state', phase, detail, error: error?.toPlain() });
   }
-}
-
-function stoppedEarly(): HysparkError {
-  return new HysparkError('aborted', { doing: 'Starting a run', got: 'a stop before its first step' });
 }

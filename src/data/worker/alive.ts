@@ -2,27 +2,19 @@
 
 import * as Comlink from 'comlink';
 import type { HysparkError } from '../../errors.ts';
+import { Interruption } from '../../interruption.ts';
 
 /**
  * `service`, a Comlink remote, whose pending and later calls reject once `death` has resolved. Functions among their
- * arguments go as proxies. A race of each call with `death` would keep every answer alive for as long as the worker is.
+ * arguments go as proxies.
  */
 export function whileAlive<T extends object>(service: T, death: Promise<HysparkError>): T {
-  const pending = new Set<(error: HysparkError) => void>();
-  let dead: HysparkError | undefined;
-  void death.then((error) => {
-    dead = error;
-    for (const reject of pending) reject(error);
-  });
-  const call = (name: string, args: readonly unknown[]) =>
-    new Promise((resolve, reject) => {
-      if (dead) return reject(dead);
-      pending.add(reject);
-      const method = service[name as keyof T] as (...args: readonly unknown[]) => Promise<unknown>;
-      method(...args.map((arg) => (typeof arg === 'function' ? Comlink.proxy(arg) : arg)))
-        .then(resolve, reject)
-        .finally(() => pending.delete(reject));
-    });
+  const end = new Interruption();
+  void death.then((error) => end.happen(error));
+  const call = (name: string, args: readonly unknown[]) => {
+    const method = service[name as keyof T] as (...args: readonly unknown[]) => Promise<unknown>;
+    return end.during(() => method(...args.map((arg) => (typeof arg === 'function' ? Comlink.proxy(arg) : arg))));
+  };
   return new Proxy(service, {
     get: (_, name) => (name === 'then' ? undefined : (...args: unknown[]) => call(String(name), args)),
   });
