@@ -92,8 +92,11 @@ export class Firefox {
     await this.send('browsingContext.navigate', { context: this.page, url, wait: 'complete' });
   }
 
+  /** Resolves in the new document: the answer alone may come while the old one, which changes its address, is still there. */
   async reload(): Promise<void> {
+    await this.evaluate('(window.isOld = true)');
     await this.send('browsingContext.reload', { context: this.page, wait: 'complete' });
+    await this.until('window.isOld === undefined');
   }
 
   /** The value of an expression in the page; a promise is waited for. */
