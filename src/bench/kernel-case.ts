@@ -3,17 +3,18 @@
  * definition.
  */
 
-import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
 import { conv3 } from '../ops/conv3.ts';
 import { ROUNDED_TO_F16 } from '../ops/gemm-matrices.ts';
-import { questionsOf, tune } from '../ops/gemm-tuning.ts';
+import { productQuestions } from '../ops/gemm-tuning.ts';
 import { linear } from '../ops/linear.ts';
+import { probe } from '../ops/probe.ts';
+import { tune } from '../ops/tuner.ts';
 import { Random } from '../random.ts';
-import { defineOp, type Target } from '../tape/op.ts';
+import type { Target } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
@@ -45,16 +46,6 @@ export function caseName(c: KernelCase): string {
   return `conv3 ${c.inner}→${c.columns} at ${c.size}³ (bricks of ${c.edge}³)`;
 }
 
-/** Gives the op under test a gradient to go back with. */
-export const seed = defineOp({
-  name: 'seed',
-  infer: (_: { y: Tensor }, __: Tensor) => [1],
-  forward(recorder, _, __, y) {
-    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 } });
-  },
-  backward: (_recorder, { attributes: dy }) => ({ y: dy }),
-});
-
 interface Built {
   readonly plan: Plan;
   readonly x: Tensor;
@@ -77,7 +68,7 @@ function record(device: Device, c: KernelCase, target: Target) {
   const weight = variables.parameter('weight', isMatmul ? [c.inner, c.columns] : [27, c.inner, c.columns]);
   const y = tape.output(isMatmul ? linear(tape, { x, weight }, undefined) : conv3(tape, { x, weight }, table));
   const dy = tape.input('dy', y.shape);
-  const gradients = tape.backward(seed(tape, { y }, dy));
+  const gradients = tape.backward(probe(tape, { y }, dy));
   const [dx, dWeight] = [tape.output(gradients.get(x)!), tape.output(gradients.get(weight)!)];
   return { tape, variables, grid, table, x, weight, dy, y, dx, dWeight };
 }
@@ -184,7 +175,7 @@ async function times(plan: Plan, count: number): Promise<Record<Role, number>> {
 
 /** This device with the case's kernels chosen by measuring; undefined where its class leaves no choice. */
 export async function tunedFor(device: Device, c: KernelCase): Promise<Target | undefined> {
-  const questions = questionsOf(device.report, [record(device, c, device.report).tape]);
+  const questions = productQuestions(device.report, [record(device, c, device.report).tape]);
   if (questions.length === 0) return undefined;
   return { ...device.report, tuning: await tune(device, questions, { milliseconds: TUNING_MILLISECONDS }) };
 }

@@ -20,6 +20,7 @@ import { gatherBricks } from '../ops/gather-bricks.ts';
 import { layerNorm } from '../ops/layer-norm.ts';
 import { linear } from '../ops/linear.ts';
 import { maxPool } from '../ops/max-pool.ts';
+import { probe } from '../ops/probe.ts';
 import { perElement } from '../ops/shapes.ts';
 import { Random } from '../random.ts';
 import { defineOp, type Recorder } from '../tape/op.ts';
@@ -27,7 +28,6 @@ import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
-import { seed as probe } from './kernel-case.ts';
 
 const maskKernel = kernel({
   name: 'test-mask',

@@ -7,13 +7,13 @@ import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible, randomMasks, visibleCount } from '../bricks/mask.ts';
 import { type BrickTable, brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
+import { probe } from '../ops/probe.ts';
 import { Random } from '../random.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import type { Shape, Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import { mustBeClose } from './benchmark.ts';
-import { seed } from './kernel-case.ts';
 
 /** What a case is recorded with. */
 export interface Setting {
@@ -49,7 +49,7 @@ async function build(device: Device, c: SavingCase, saving: boolean): Promise<Bu
   const parameter = (name: string, shape: Shape) => variables.parameter(name, shape);
   const y = tape.output(c.record({ tape, all, visible, parameter }, saving));
   const dy = tape.input('dy', y.shape);
-  const gradients = tape.backward(seed(tape, { y }, dy));
+  const gradients = tape.backward(probe(tape, { y }, dy));
   const results = new Map([['y', y]]);
   for (const [{ name }, gradient] of gradients) results.set(`gradient of ${name}`, tape.output(gradient));
   await variables.allocate(device, false);

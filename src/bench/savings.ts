@@ -5,6 +5,7 @@ import { oneOf, REPEATS } from './parameters.ts';
 import { timeSaving } from './saving-case.ts';
 import { DENSIFY_CASES } from './savings-densify.ts';
 import { UP_CONV_CASES } from './savings-up-conv.ts';
+import { WIDE_WINOGRAD_CASES, WINOGRAD_CASES } from './savings-winograd.ts';
 import { ratios, type Spread, spread } from './statistics.ts';
 
 interface Row {
@@ -18,7 +19,13 @@ interface Row {
 }
 
 const PASSES = ['forward', 'backward', 'both'] as const;
-const CASES = { 'up-conv': UP_CONV_CASES, densify: DENSIFY_CASES };
+const CASES = {
+  all: [...UP_CONV_CASES, ...DENSIFY_CASES, ...WINOGRAD_CASES],
+  'up-conv': UP_CONV_CASES,
+  densify: DENSIFY_CASES,
+  winograd: WINOGRAD_CASES,
+  'winograd-wide': WIDE_WINOGRAD_CASES,
+};
 
 export const SAVINGS = defineBenchmark({
   name: 'savings',
@@ -26,15 +33,15 @@ export const SAVINGS = defineBenchmark({
   about: 'Maps that the engine computes with fewer operations than the reference, beside the reference’s way.',
   parameters: {
     maps: oneOf(
-      ['all', 'up-conv', 'densify'],
-      'upsampling and the convolution after it; densify and its projection; or both',
+      ['all', 'up-conv', 'densify', 'winograd', 'winograd-wide'],
+      'upsampling and the convolution after it; densify and its projection; 3³ convolution; the last in widths for real GPUs, which `all` leaves out',
     ),
     kernels: oneOf(['no', 'yes'], "where the saving way's time goes, too"),
     repeats: REPEATS,
   },
   async run({ maps, kernels, repeats }, { device: open, progress }) {
     const device = await open();
-    const chosen = maps === 'all' ? [...UP_CONV_CASES, ...DENSIFY_CASES] : CASES[maps];
+    const chosen = CASES[maps];
     const rows: Row[] = [];
     const parts: Record<string, Cell>[] = [];
     for (const [n, c] of chosen.entries()) {

@@ -7,10 +7,12 @@ import { plural } from '../app/text.ts';
 import { allVisible, randomMasks } from '../bricks/mask.ts';
 import { brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
-import type { HySparKGraph } from '../models/hyspark/hyspark.ts';
+import { allSavings, type HySparKGraph } from '../models/hyspark/hyspark.ts';
 import { adamwSchedule, gradientNorm, keepGradients } from '../ops/adamw.ts';
-import { questionsOf, TUNING_MILLISECONDS, tune } from '../ops/gemm-tuning.ts';
+import { productQuestions } from '../ops/gemm-tuning.ts';
 import { FIRST_LOSS_SCALE } from '../ops/loss-scale.ts';
+import { type Question, TUNING_MILLISECONDS, tune } from '../ops/tuner.ts';
+import { tuneInTurn } from '../ops/tuning.ts';
 import { Random } from '../random.ts';
 import { mebibytes } from '../tape/layout.ts';
 import { PLAIN_TARGET, type Tuning } from '../tape/op.ts';
@@ -69,6 +71,10 @@ export const STEP = defineBenchmark({
     batch: BATCH,
     precision: oneOf(['float32', 'mixed'], 'how maps are stored; mixed needs shader-f16'),
     matrices: MATRICES,
+    convolution: oneOf(
+      ['chosen', 'direct', 'winograd'],
+      'algorithm of 3³ convolutions: chosen as for a run, which on a real GPU is by measuring; or one for all that can',
+    ),
     tuning: whole(
       TUNING_MILLISECONDS,
       [0, 60_000],
@@ -76,12 +82,17 @@ export const STEP = defineBenchmark({
     ),
     repeats: REPEATS,
   },
-  async run({ preset, batch, precision, matrices, tuning, repeats }, { device: open, progress }) {
+  async run(
+    { preset, batch, precision, matrices, convolution: algorithm, tuning, repeats },
+    { device: open, progress },
+  ) {
     const device = await open({ subgroupMatrix: matrices === 'on' });
     const config = resolveConfig({ preset, batch, precision });
     const total = repeats + WARM_UP + 6;
     progress(0, total, 'building the step by plain kernels');
-    const network = recordRun(config, { ...device.report, tuning: await tuned(device, config, tuning) });
+    const savings = algorithm === 'chosen' ? {} : { winograd: algorithm === 'winograd' };
+    const record = (names?: Tuning) => recordRun(config, { ...device.report, tuning: names }, savings);
+    const network = record(await tuned(device, record, tuning, algorithm === 'chosen'));
     const { variables, model, pass, update } = network;
     const reference = recordReference(network, config);
     await variables.allocate(device, true);
@@ -185,16 +196,27 @@ export const STEP = defineBenchmark({
   },
 });
 
-/** The kernels that a run on a real GPU would choose by measuring. */
-async function tuned(device: Device, config: RunConfig, milliseconds: number): Promise<Tuning | undefined> {
+/** What a run on a real GPU would choose by measuring. @param algorithms whether those of convolutions, too */
+async function tuned(
+  device: Device,
+  record: (tuning: Tuning) => RunNetwork,
+  milliseconds: number,
+  algorithms: boolean,
+): Promise<Tuning | undefined> {
   if (device.report.class !== 'gpu' || milliseconds === 0) return undefined;
-  return tune(device, questionsOf(device.report, [recordRun(config, device.report).pass.tape]), { milliseconds });
+  const deadline = performance.now() + milliseconds;
+  const tapesFor = (tuning: Tuning) => [record(tuning).pass.tape];
+  const measure = (questions: readonly Question[]) =>
+    tune(device, questions, { milliseconds: deadline - performance.now() });
+  return algorithms
+    ? tuneInTurn(device.report, tapesFor, measure)
+    : measure(productQuestions(device.report, tapesFor({})));
 }
 
 /** The same pass as the reference composes it, by plain kernels, on the same variables. */
 function recordReference({ model, variables }: RunNetwork, { batch, clip }: RunConfig) {
   const tape = new Tape(PLAIN_TARGET);
-  const graph = model.graph(tape, { batch, training: true, savings: { densify: false, upConv: false } });
+  const graph = model.graph(tape, { batch, training: true, savings: allSavings(false) });
   tape.report(graph.loss);
   keepGradients(tape, tape.backward(graph.loss), variables);
   tape.report(gradientNorm(tape, variables.chunks(), clip));

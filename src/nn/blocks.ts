@@ -75,6 +75,15 @@ export class TransformerBlock {
   }
 }
 
+export interface DecoderOptions {
+  /** Batch norm takes the batch's statistics and moves the running ones; otherwise it uses the running ones. */
+  readonly training: boolean;
+  /** Whether a transposed convolution and the convolution after it run as one map; unless given, where that is less work. */
+  readonly upConv?: boolean;
+  /** Whether 3³ convolutions use Winograd's algorithm if they can; unless given, where that is faster. */
+  readonly winograd?: boolean;
+}
+
 /** Decoder weights start near zero: normal 0.02, in effect not truncated. */
 const SMALL = { weight: truncatedNormal(0.02, 2), bias: zeros };
 
@@ -93,13 +102,19 @@ export class ConvPair {
   }
 
   /** @param up a transposed convolution to come first, composed with the first convolution. */
-  apply(tape: Tape, x: Tensor, table: BrickTable, training: boolean, up?: TransposedConv2): Tensor {
+  apply(
+    tape: Tape,
+    x: Tensor,
+    table: BrickTable,
+    { training, winograd }: DecoderOptions,
+    up?: TransposedConv2,
+  ): Tensor {
     return tape.recomputable(() => {
       const first = up
         ? applyComposed(tape, up, this.conv1, x, table, training)
-        : this.conv1.apply(tape, x, table, training);
+        : this.conv1.apply(tape, x, table, training, winograd);
       const once = this.norm1.apply(tape, first, training);
-      return this.norm2.apply(tape, this.conv2.apply(tape, once, table, training), training);
+      return this.norm2.apply(tape, this.conv2.apply(tape, once, table, training, winograd), training);
     });
   }
 }
@@ -123,12 +138,11 @@ export class UpBlock {
     this.pair = new ConvPair(declare, name, inner, columns);
   }
 
-  /** @param composed whether `up` and the first convolution run as one map; unless given, where that is less work. */
-  apply(tape: Tape, x: Tensor, table: BrickTable, training: boolean, composed?: boolean): Tensor {
+  apply(tape: Tape, x: Tensor, table: BrickTable, options: DecoderOptions): Tensor {
     const { inner, columns } = this;
     const isLess = composingPays({ inner, middle: inner, columns, rows: x.rows });
-    if (composed ?? isLess) return this.pair.apply(tape, x, table, training, this.up);
-    return this.pair.apply(tape, this.up.apply(tape, x), table, training);
+    if (options.upConv ?? isLess) return this.pair.apply(tape, x, table, options, this.up);
+    return this.pair.apply(tape, this.up.apply(tape, x), table, options);
   }
 }
 

@@ -3,6 +3,7 @@
 import type { BrickTable } from '../bricks/table.ts';
 import { batchNorm } from '../ops/batch-norm.ts';
 import { conv3 } from '../ops/conv3.ts';
+import { canUseWinograd, usesWinograd } from '../ops/conv3-algorithm.ts';
 import { type DensifyConv3Tables, densifyConv3 } from '../ops/densify-conv3.ts';
 import { depthwiseConv3 } from '../ops/depthwise-conv3.ts';
 import { feedForward } from '../ops/feed-forward.ts';
@@ -10,6 +11,7 @@ import { layerNorm } from '../ops/layer-norm.ts';
 import { linear } from '../ops/linear.ts';
 import { transposedConv2 } from '../ops/transposed-conv2.ts';
 import { upConv3 } from '../ops/up-conv3.ts';
+import { winogradConv3 } from '../ops/winograd-conv3.ts';
 import type { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import type { Declarations } from './declare.ts';
@@ -68,9 +70,17 @@ export class Conv3 {
     this.bias = declare.parameter(`${name}.bias`, [columns], 'vector', start.bias);
   }
 
-  /** @param cancelled a batch norm of the batch's own statistics follows and takes the bias out again: its gradient is zero. */
-  apply(tape: Tape, x: Tensor, table: BrickTable, cancelled = false): Tensor {
-    return conv3(tape, { x, weight: this.weight, bias: cancelled ? this.bias.constant() : this.bias }, table);
+  /**
+   * @param cancelled a batch norm of the batch's own statistics follows and takes the bias out again: its gradient is zero.
+   * @param winograd whether Winograd's algorithm is used if it can be; unless given, where that is faster
+   */
+  apply(tape: Tape, x: Tensor, table: BrickTable, cancelled = false, winograd?: boolean): Tensor {
+    const { weight } = this;
+    const bias = cancelled ? this.bias.constant() : this.bias;
+    const [rows, inner, columns] = [x.rows, x.channels, weight.channels];
+    const shape = { rows, inner, columns, edge: Math.round(Math.cbrt(x.shape[1]!)) };
+    const isWinograd = winograd === undefined ? usesWinograd(tape.target, shape) : winograd && canUseWinograd(shape);
+    return (isWinograd ? winogradConv3 : conv3)(tape, { x, weight, bias }, table);
   }
 
   /** `apply` on the dense map of visible bricks x and a token elsewhere, without making that map. */

@@ -10,10 +10,11 @@ import { compile } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import { Variables } from '../tape/variables.ts';
 import { testDevice } from '../testing/device.ts';
-import { compare, draw, probe } from '../testing/run-cases.ts';
+import { compare, draw } from '../testing/run-cases.ts';
 import { conv3 } from './conv3.ts';
 import { densify } from './densify.ts';
 import { densifyConv3 } from './densify-conv3.ts';
+import { probe } from './probe.ts';
 
 interface Drawn {
   readonly seed: number;

@@ -3,6 +3,7 @@
 import type { Tunable, WeightGradientShape } from '../../shaders/gemm/family.ts';
 import type { Kernel } from '../../shaders/lib/kernel.ts';
 import type { Target, Workgroups } from '../tape/op.ts';
+import type { Alternative } from './tuner.ts';
 
 export interface Choice {
   readonly kernel: Kernel;
@@ -22,11 +23,7 @@ export interface SplitChoice extends Choice {
 }
 
 /** One way to launch a product. */
-export interface Candidate<C extends Choice = Choice> {
-  /** Says what it does, not where it stands in a list: it is stored. */
-  readonly name: string;
-  /** How far its results may be from those of others, of the largest. */
-  readonly tolerance: number;
+export interface Candidate<C extends Choice = Choice> extends Alternative {
   /** @param rows of the product, instead of its own: for a trial on fewer */
   choice(rows?: number): C;
 }

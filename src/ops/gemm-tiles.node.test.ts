@@ -22,10 +22,11 @@ import { densifyConv3Cases } from './densify-conv3.cases.ts';
 import { type Candidate, type Choice, keyOf, type SplitChoice, WORKGROUP_MEMORY } from './gemm-choice.ts';
 import { candidatesOf, chooseProduct, chooseWeightGradient } from './gemm-table.ts';
 import { productBy, TILES, tileProducts, tileWeightGradients, weightGradientBy } from './gemm-tiles.ts';
-import { buildTrial, type Recorded, Scratch, scratchBytes, trialShape } from './gemm-trial.ts';
+import { buildTrial, type Recorded, scratchBytes, trialShape } from './gemm-trial.ts';
 import { linearCases } from './linear.cases.ts';
 import { linear } from './linear.ts';
 import { sum } from './sum.ts';
+import { Scratch } from './trial-scratch.ts';
 import { upConv3Cases } from './up-conv3.cases.ts';
 
 const gpu: Target = { class: 'gpu', subgroupSize: 0 };
@@ -79,8 +80,8 @@ describe.each([...samplesOf(linearCases, ['odd sizes']), ...samplesOf(conv3Cases
         const shape = trialShape(recorded, Number.POSITIVE_INFINITY)!;
         const scratch = await Scratch.allocate(device, scratchBytes(recorded, shape));
         const resultOf = async (candidate: Candidate<Choice | SplitChoice>) => {
-          const { plan, result } = await buildTrial(device, recorded, shape, candidate, scratch);
-          const values = await plan.read(result);
+          const { plan, results } = await buildTrial(device, recorded, shape, candidate, scratch);
+          const values = await plan.read(results[0]!);
           plan.destroy();
           return values;
         };

@@ -9,13 +9,13 @@ import { BrickGrid } from '../bricks/grid.ts';
 import { randomMasks } from '../bricks/mask.ts';
 import { brickTableData, NONE } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
-import { Random } from '../random.ts';
 import { type Inputs, readsAhead } from '../tape/op.ts';
-import { compile, type Plan } from '../tape/plan.ts';
+import { compile } from '../tape/plan.ts';
 import { type Dispatch, Tape } from '../tape/tape.ts';
-import { type Storage, Tensor } from '../tape/tensor.ts';
-import { Variables } from '../tape/variables.ts';
+import { Tensor } from '../tape/tensor.ts';
 import type { Candidate, Choice, SplitChoice } from './gemm-choice.ts';
+import type { Scratch } from './trial-scratch.ts';
+import type { Trial } from './tuner.ts';
 
 /** A launch of the family, what its kernel was chosen by, and what others would bind. */
 export interface Recorded extends Dispatch {
@@ -102,45 +102,6 @@ function cubeTables(bricks: number, present: number) {
   };
 }
 
-/** Random numbers that all trials read, in one piece of memory. */
-export class Scratch {
-  private constructor(
-    readonly variables: Variables,
-    private readonly memory: Tensor,
-  ) {}
-
-  /** @param bytes of the largest tensor that a trial reads */
-  static async allocate(device: Device, bytes: number): Promise<Scratch> {
-    const variables = new Variables(device.limits.maxStorageBufferBindingSize);
-    const memory = variables.parameter('scratch', [Math.ceil(bytes / 4)]);
-    const random = Random.of('tuning');
-    // A period that is prime: no two rows of a matrix are equal. Halves of each number are finite as f16, too.
-    const period = Float32Array.from({ length: 65521 }, (_, i) => 2 * random.uniform(i) - 1);
-    const words = new Uint32Array(period.buffer);
-    words.forEach((word, i) => {
-      words[i] = word & 0xffffbfff;
-    });
-    const values = new Float32Array(memory.size);
-    for (let at = 0; at < values.length; at += period.length) {
-      values.set(period.subarray(0, Math.min(period.length, values.length - at)), at);
-    }
-    await variables.allocate(device, false);
-    variables.write(memory, values);
-    return new Scratch(variables, memory);
-  }
-
-  /** A tensor in that memory. */
-  tensor(name: string, size: number, storage: Storage): Tensor {
-    const tensor = new Tensor(name, [size], 'f32', 'parameter', false, false, storage);
-    tensor.home = this.memory;
-    return tensor;
-  }
-
-  destroy(): void {
-    this.variables.destroy();
-  }
-}
-
 /** Bytes of the largest tensor that the trials of a shape read. */
 export function scratchBytes({ launch }: Recorded, shape: TrialShape): number {
   return Math.max(...tensorsOf(launch.tunable.operands).map(([name, tensor]) => 4 * sizeIn(shape, name, tensor)));
@@ -149,12 +110,6 @@ export function scratchBytes({ launch }: Recorded, shape: TrialShape): number {
 function sizeIn({ share, tables }: TrialShape, name: string, tensor: Tensor): number {
   if (!OF_ROWS.includes(name)) return tensor.size;
   return Math.ceil(tensor.size * (name === 'a' && tables ? tables.share : share));
-}
-
-export interface Trial {
-  readonly plan: Plan;
-  /** What candidates must agree on. */
-  readonly result: Tensor;
 }
 
 /** Builds a trial. Its plan has been stepped once: the result is there. Rejects where the kernel does not compile. */
@@ -175,7 +130,7 @@ export async function buildTrial(
   for (const [name, tensor] of tensorsOf(launch.tunable.operands)) {
     const size = () => sizeIn(shape, name, tensor);
     if (TABLES.includes(name)) bind[name] = tape.input(name, [rows / tunable.shape.edge ** 3, 27], 'u32');
-    else if (!written.includes(name)) bind[name] = scratch.tensor(name, size(), tensor.storage);
+    else if (!written.includes(name)) bind[name] = scratch.tensor(name, [size()], tensor.storage);
     else bind[name] = new Tensor(name, [size()], 'f32', 'activation', false, false, tensor.storage);
   }
   const result = isProduct ? bind.y! : tape.tensor('dWeight', [inner * columns * tunable.shape.taps]);
@@ -202,5 +157,5 @@ export async function buildTrial(
     plan.destroy();
     throw error;
   }
-  return { plan, result };
+  return { plan, results: [result] };
 }

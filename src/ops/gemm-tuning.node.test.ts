@@ -16,8 +16,9 @@ import { densifyConv3Cases } from './densify-conv3.cases.ts';
 import { feedForwardCases } from './feed-forward.cases.ts';
 import type { Candidate } from './gemm-choice.ts';
 import { trialShape } from './gemm-trial.ts';
-import { type Question, questionsOf, type Stopwatch, tune } from './gemm-tuning.ts';
+import { productQuestions, type ProductQuestion as Question } from './gemm-tuning.ts';
 import { linear } from './linear.ts';
+import { type Stopwatch, tune } from './tuner.ts';
 
 const gpu: Target = { class: 'gpu', subgroupSize: 0 };
 
@@ -55,14 +56,14 @@ describe('the tuner', () => {
   let question: Question;
   beforeAll(async () => {
     device = await testDevice();
-    [question] = few(questionsOf(gpu, [linearTape()])) as [Question];
+    [question] = few(productQuestions(gpu, [linearTape()])) as [Question];
   });
   const withCandidates = (...candidates: Candidate[]): Question => ({ ...question, candidates });
   const add = (change: Partial<Candidate>): Candidate => ({ ...question.candidates[0]!, ...change });
 
   test('asks about each distinct product once, the one with most work first', () => {
     const tapes = [linearTape(), linearTape(gpu, 640), linearTape()];
-    expect(questionsOf(gpu, tapes).map(({ key }) => key)).toEqual([
+    expect(productQuestions(gpu, tapes).map(({ key }) => key)).toEqual([
       'product addressing=rows rows=640 inner=8 columns=20 edge=1 unitStride vectors',
       'product addressing=rows rows=64 inner=8 columns=20 edge=1 unitStride vectors',
     ]);
@@ -109,7 +110,7 @@ describe('the tuner', () => {
     const tape = new Tape({ ...gpu, limits: device.limits }, 'mixed');
     const weight = new Variables().parameter('weight', [8, 20]);
     tape.output(linear(tape, { x: tape.input('x', [64, 8]), weight }, undefined));
-    const [half] = questionsOf(tape.target, [tape]) as [Question];
+    const [half] = productQuestions(tape.target, [tape]) as [Question];
     const good = half.candidates[0]!;
     /** Every result times a number. */
     const off = (name: string, factor: number): Candidate => ({
@@ -144,7 +145,7 @@ describe('the tuner', () => {
         return name === THIRD ? 1 : 2;
       },
     };
-    const questions = few(questionsOf(gpu, [linearTape(gpu, 640), linearTape()]));
+    const questions = few(productQuestions(gpu, [linearTape(gpu, 640), linearTape()]));
     const names = async (milliseconds: number) => {
       now = 0;
       return Object.values(await tune(device, questions, { stopwatch: clock, milliseconds }));
@@ -155,7 +156,7 @@ describe('the tuner', () => {
   });
 
   test('tries the first again on more rows where the GPU turns out to be fast', async () => {
-    const [large] = few(questionsOf(gpu, [linearTape(gpu, 1e6)])); // cut to some 800 000 rows, a quarter of a GFLOP
+    const [large] = few(productQuestions(gpu, [linearTape(gpu, 1e6)])); // cut to some 800 000 rows, a quarter of a GFLOP
     for (const [milliseconds, timings] of [
       [1, 9],
       [0.01, 18],
@@ -173,7 +174,7 @@ describe('the tuner', () => {
       const tape = new Tape(gpu);
       const weight = new Variables().parameter('weight', [256, 256]);
       tape.output(linear(tape, { x: tape.input('x', [16384, 256]), weight }, undefined)); // 2 GFLOP
-      const questions = few(questionsOf(gpu, [tape, linearTape(gpu, 640)]));
+      const questions = few(productQuestions(gpu, [tape, linearTape(gpu, 640)]));
       const rows: number[] = [];
       const time = vi.spyOn(Plan.prototype, 'time').mockImplementation(async function (this: Plan, count) {
         const { inner, columns, rows: each } = this.layout.dispatches[0]!.launch.uniforms!;
@@ -196,7 +197,7 @@ describe('a trial', () => {
   const recordedOf = (build: (tape: Tape, variables: Variables) => void) => {
     const tape = new Tape(gpu);
     build(tape, new Variables());
-    return questionsOf(gpu, [tape]).map(({ recorded }) => recorded);
+    return productQuestions(gpu, [tape]).map(({ recorded }) => recorded);
   };
 
   test('is cut to some whole bricks of a cube', () => {
@@ -217,7 +218,7 @@ describe('a trial', () => {
 
   test('of a product keeps what stood before its gelu, too', async () => {
     const tape = recordSample(feedForwardCases, feedForwardCases.samples[0]!, gpu).tape;
-    const [question] = few(questionsOf(gpu, [tape]).filter(({ key }) => key.includes(' gelu '))) as [Question];
+    const [question] = few(productQuestions(gpu, [tape]).filter(({ key }) => key.includes(' gelu '))) as [Question];
     const [first, second, third] = question.candidates.map(({ name }) => name) as [string, string, string];
     const clock = stopwatch({ [first]: 3, [second]: 2, [third]: 1 });
     expect(await tune(await testDevice(), [question], { stopwatch: clock, ...PATIENT })).toEqual({
@@ -227,7 +228,7 @@ describe('a trial', () => {
 
   test('gathers from present bricks, or for them', async () => {
     const sample = densifyConv3Cases.samples.find(({ name }) => name === 'wide: 40 to 20')!; // 2 of 8 bricks
-    const questions = questionsOf(gpu, [recordSample(densifyConv3Cases, sample, gpu).tape]);
+    const questions = productQuestions(gpu, [recordSample(densifyConv3Cases, sample, gpu).tape]);
     const bricks = questions.map(({ recorded }) => {
       const { tunable, tables } = trialShape(recorded, 1e9)!;
       const gathered = new Set([...tables!.neighbours].filter((slot) => slot !== NONE));

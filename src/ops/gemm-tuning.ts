@@ -1,275 +1,59 @@
-/**
- * Choosing kernels by measuring them: for each distinct product of some tapes a few candidates are timed on this device, the products
- * with most work first, until a time is up. The default stays where it is not beaten clearly, where nothing was measured, and
- * instead of a candidate that does not compile or computes something else.
- */
+/** What there is to tune in the GEMM family: each distinct product of some tapes, with most work first. */
 
 import type { Kernel } from '../../shaders/lib/kernel.ts';
-import { HysparkError } from '../errors.ts';
-import type { Device } from '../gpu/device.ts';
-import type { Target, Tuning } from '../tape/op.ts';
-import type { Plan } from '../tape/plan.ts';
+import type { Target } from '../tape/op.ts';
 import { type Dispatch, storedKernel, type Tape } from '../tape/tape.ts';
-import type { Tensor } from '../tape/tensor.ts';
 import { type Candidate, keyOf } from './gemm-choice.ts';
 import { candidatesOf } from './gemm-table.ts';
-import { buildTrial, type Recorded, Scratch, scratchBytes, trialShape } from './gemm-trial.ts';
+import { buildTrial, type Recorded, scratchBytes, trialShape } from './gemm-trial.ts';
+import type { Question } from './tuner.ts';
 
-export interface Question {
-  readonly key: string;
+export interface ProductQuestion extends Question<Candidate> {
   /** The first of its kind. */
   readonly recorded: Recorded;
-  readonly candidates: readonly Candidate[];
 }
 
 /** The distinct choices that tapes for this target leave, by the FLOPs that hang on them; the largest first. */
-export function questionsOf(target: Target, tapes: readonly Tape[]): Question[] {
-  const found = new Map<string, Question & { flops: number }>();
+export function productQuestions(target: Target, tapes: readonly Tape[]): ProductQuestion[] {
+  const found = new Map<string, { recorded: Recorded; flops: number }>();
   for (const dispatch of tapes.flatMap((tape) => tape.dispatches)) {
     if (!isTunable(dispatch)) continue;
     const { tunable, flops = 0 } = dispatch.launch;
     const key = keyOf(tunable);
     const same = found.get(key);
     if (same) same.flops += flops;
-    else {
-      const candidates = candidatesOf(target, tunable);
-      if (candidates.length > 1) found.set(key, { key, recorded: dispatch, candidates, flops });
-    }
+    else found.set(key, { recorded: dispatch, flops });
   }
-  return [...found.values()].sort((a, b) => b.flops - a.flops);
+  return [...found]
+    .map(([key, { recorded, flops }]) => questionOf(target, key, recorded, flops))
+    .filter(({ candidates }) => candidates.length > 1)
+    .sort((a, b) => b.flops - a.flops);
 }
 
-/** The kernel of each candidate, as the question's tensors are stored. */
-export function kernelsOf({ recorded, candidates }: Pick<Question, 'recorded' | 'candidates'>): readonly Kernel[] {
-  return candidates.map((candidate) => storedKernel(candidate.choice().kernel, recorded.launch.tunable.operands));
+function questionOf(target: Target, key: string, recorded: Recorded, flops: number): ProductQuestion {
+  const { tunable, flops: ofOne = 0 } = recorded.launch;
+  const whole = trialShape(recorded, Number.POSITIVE_INFINITY);
+  return {
+    key,
+    recorded,
+    candidates: candidatesOf(target, tunable),
+    flops,
+    bytes: whole ? scratchBytes(recorded, whole) : 0,
+    // As the recorded tensors are stored.
+    kernelsOf: (candidate): readonly Kernel[] => [storedKernel(candidate.choice().kernel, tunable.operands)],
+    trial(mostFlops) {
+      const shape = trialShape(recorded, mostFlops);
+      return (
+        shape && {
+          flops: ofOne * shape.share,
+          isCut: shape.share < 1,
+          build: (device, candidate, scratch) => buildTrial(device, recorded, shape, candidate, scratch),
+        }
+      );
+    },
+  };
 }
 
 function isTunable(dispatch: Dispatch): dispatch is Recorded {
   return dispatch.launch.tunable !== undefined;
-}
-
-/** How a tuner measures; tests bring their own. */
-export interface Stopwatch {
-  /** Milliseconds. */
-  now(): number;
-  /**
-   * Milliseconds of a candidate's launch in a plan that is warm. What is not above zero, or infinite, was not measured.
-   * @param most launches that may be submitted in a row
-   */
-  time(plan: Plan, candidate: string, most: number): Promise<number>;
-}
-
-export interface TuneOptions {
-  /** Wall time that it may take. Default 2000. */
-  readonly milliseconds?: number;
-  readonly stopwatch?: Stopwatch;
-}
-
-export const TUNING_MILLISECONDS = 2000;
-/** Questions whose kernels are built at a time: a driver takes longer to build one than to time it, and has several threads for it. */
-const COMPILED_AHEAD = 4;
-/** Timings of each candidate, in turns with the others. */
-const ROUNDS = 3;
-/** A GPU that was idle runs at a fraction of its clock for a while: the default is run until it gets no faster, so often at most. */
-const MOST_WARM_UPS = 40;
-/** A candidate must need less than this share of the default's time: less is noise, and the default is known to be good elsewhere. */
-const CLEARLY = 0.97;
-/** Work of a trial's launch: about what this GPU does in so long, which fills it. The first is a guess. */
-const TRIAL_MILLISECONDS = 2;
-const FIRST_FLOPS = 2e9;
-const LEAST_FLOPS = 1e8;
-/** Of what is submitted at a time, whatever the clock says: some milliseconds of a large GPU, a second of a small one. */
-const MOST_FLOPS = 1e11;
-/** Results are compared over so many numbers at the start and at the end. */
-const COMPARED = 16384;
-/** Of the largest: how far apart two results may be stored that hardly differ, as neighbours among f16's numbers. */
-const STORED_AS_F16 = 2 ** -10;
-
-/** A candidate for every question: the one measured to be fastest, or the default. Rejects only where the device was lost. */
-export async function tune(
-  device: Device,
-  questions: readonly Question[],
-  { milliseconds = TUNING_MILLISECONDS, stopwatch = gpuStopwatch() }: TuneOptions = {},
-): Promise<Tuning> {
-  const tuning: Record<string, string> = {};
-  for (const { key, candidates } of questions) tuning[key] = candidates[0]!.name;
-  const deadline = stopwatch.now() + milliseconds;
-  const isUp = () => stopwatch.now() >= deadline;
-  const bytes = questions.map(({ recorded }) => {
-    const largest = trialShape(recorded, Number.POSITIVE_INFINITY);
-    return largest ? scratchBytes(recorded, largest) : 0;
-  });
-  const scratch = await Scratch.allocate(device, Math.max(4, ...bytes)).catch(onlyWhileAlive(device));
-  if (!scratch) return tuning;
-  const alarm = alarmIn(deadline - stopwatch.now());
-  try {
-    const compiled: Promise<readonly Candidate[]>[] = []; // some questions ahead of the one that is measured
-    let flops = FIRST_FLOPS;
-    for (const [n, question] of questions.entries()) {
-      if (isUp()) break;
-      for (const ahead of questions.slice(compiled.length, n + COMPILED_AHEAD)) {
-        compiled.push(compileAll(device, ahead));
-      }
-      const usable = await Promise.race([compiled[n], alarm.rings]);
-      if (!usable) break;
-      const bench = { device, scratch, stopwatch, isUp };
-      let found = await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device));
-      if (!found) continue;
-      const suited = found.flopsPerMillisecond * TRIAL_MILLISECONDS;
-      // The first shows how fast this GPU is; if it was too short to fill it, it is measured again.
-      const again = n === 0 && found.isCut && suited > 2 * flops;
-      flops = Math.min(MOST_FLOPS, Math.max(LEAST_FLOPS, suited));
-      if (again) found = (await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device))) ?? found;
-      tuning[question.key] = found.name;
-    }
-  } finally {
-    alarm.off();
-    scratch.destroy();
-  }
-  return tuning;
-}
-
-/** The candidates whose kernels compile here. */
-async function compileAll(device: Device, question: Question): Promise<readonly Candidate[]> {
-  const all = kernelsOf(question).map((kernel, i) =>
-    device.compile(kernel).then(
-      () => question.candidates[i],
-      () => undefined,
-    ),
-  );
-  return (await Promise.all(all)).filter((candidate) => candidate !== undefined);
-}
-
-interface Bench {
-  readonly device: Device;
-  readonly scratch: Scratch;
-  readonly stopwatch: Stopwatch;
-  isUp(): boolean;
-}
-
-interface Found {
-  /** Of the candidate to take. */
-  readonly name: string;
-  /** Of the default. */
-  readonly flopsPerMillisecond: number;
-  /** Whether it was tried on fewer rows than it has. */
-  readonly isCut: boolean;
-}
-
-/** Undefined where the default does not run, the clock does not, or time is up before all were measured. */
-async function fastest(
-  { device, scratch, stopwatch, isUp }: Bench,
-  { recorded, candidates }: Question,
-  usable: readonly Candidate[],
-  mostFlops: number,
-): Promise<Found | undefined> {
-  const [usual] = candidates;
-  const shape = trialShape(recorded, mostFlops);
-  if (!shape || usable[0] !== usual || usable.length < 2) return undefined;
-  const trials: { readonly name: string; readonly plan: Plan; readonly times: number[]; agrees: boolean }[] = [];
-  let expected: Float32Array | undefined;
-  try {
-    for (const candidate of usable) {
-      if (isUp()) return undefined;
-      const trial = await buildTrial(device, recorded, shape, candidate, scratch).catch(onlyWhileAlive(device));
-      if (!trial) continue;
-      const { plan, result } = trial;
-      const entry = { name: candidate.name, plan, times: [], agrees: false };
-      trials.push(entry);
-      const values = await sample(plan, result);
-      entry.agrees = expected
-        ? agree(expected, values, candidate.tolerance + (result.storage === 'f16' ? STORED_AS_F16 : 0))
-        : candidate === usual && values.every(Number.isFinite);
-      expected ??= values;
-    }
-    const flops = (recorded.launch.flops ?? 0) * shape.share;
-    const most = Math.max(1, Math.floor(MOST_FLOPS / flops));
-    const agreeing = trials.filter(({ agrees }) => agrees);
-    if (agreeing[0]) await warmUp(agreeing[0].plan, isUp);
-    for (let round = 0; round < ROUNDS; round++) {
-      // To and fro: a clock that still rises, or falls, favours none.
-      for (const { name, plan, times } of round % 2 === 0 ? agreeing : [...agreeing].reverse()) {
-        if (isUp()) return undefined;
-        const milliseconds = await stopwatch.time(plan, name, most);
-        const isMeasured = milliseconds > 0 && Number.isFinite(milliseconds);
-        if (!isMeasured) return undefined; // not by this clock
-        times.push(milliseconds);
-      }
-    }
-    const [first, ...others] = agreeing.map(({ name, times }) => ({ name, milliseconds: median(times) }));
-    if (first?.name !== usual.name) return undefined;
-    const limit = CLEARLY * first.milliseconds;
-    const quick = others.filter(({ milliseconds }) => milliseconds < limit);
-    const best = quick.reduce((a, b) => (b.milliseconds < a.milliseconds ? b : a), quick[0] ?? first);
-    return { name: best.name, flopsPerMillisecond: flops / first.milliseconds, isCut: shape.share < 1 };
-  } finally {
-    for (const { plan } of trials) plan.destroy();
-  }
-}
-
-/** Runs a plan until three rows of it in turn were no faster than the fastest before. */
-async function warmUp(plan: Plan, isUp: () => boolean): Promise<void> {
-  let [fastest, inTurn] = [Number.POSITIVE_INFINITY, 0];
-  for (let n = 0; n < MOST_WARM_UPS && inTurn < 3 && !isUp(); n++) {
-    const milliseconds = Math.max(0, await plan.time(1));
-    inTurn = milliseconds < CLEARLY * fastest ? 0 : inTurn + 1;
-    fastest = Math.min(fastest, milliseconds);
-  }
-}
-
-/** Numbers at the start and at the end of a result. */
-async function sample(plan: Plan, result: Tensor): Promise<Float32Array> {
-  const count = Math.min(COMPARED, result.size);
-  const ends = await Promise.all([plan.read(result, 0, count), plan.read(result, result.size - count, count)]);
-  return Float32Array.from({ length: 2 * count }, (_, i) => ends[i < count ? 0 : 1][i % count]!);
-}
-
-function agree(expected: Float32Array, got: Float32Array, tolerance: number): boolean {
-  const largest = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
-  return expected.every((v, i) => Math.abs(v - got[i]!) <= tolerance * largest);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
-}
-
-/** For a `catch`: goes on with nothing after an error of ours on a device that still works. */
-function onlyWhileAlive(device: Device): (error: unknown) => undefined {
-  return (error) => {
-    device.check();
-    if (!(error instanceof HysparkError)) throw error;
-  };
-}
-
-/** For what takes its own time, such as a driver's compiler. */
-function alarmIn(milliseconds: number): { readonly rings: Promise<undefined>; off(): void } {
-  let off = () => {};
-  const rings = new Promise<undefined>((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    off = () => clearTimeout(timer);
-  });
-  return { rings, off };
-}
-
-/** A timed row of launches takes at least this long: browsers make timestamps a tenth of a millisecond coarse. */
-const ROW_MILLISECONDS = 3;
-const MOST_IN_A_ROW = 256;
-
-function gpuStopwatch(): Stopwatch {
-  const counts = new WeakMap<Plan, number>();
-  return {
-    now: () => performance.now(),
-    async time(plan, _, most) {
-      const limit = Math.min(MOST_IN_A_ROW, most);
-      let count = counts.get(plan) ?? 1;
-      let total = await plan.time(count);
-      while (total < ROW_MILLISECONDS && count < limit) {
-        const wanted = Math.ceil((count * ROW_MILLISECONDS) / Math.max(total, 0.01));
-        count = Math.min(limit, Math.max(2 * count, wanted));
-        total = await plan.time(count);
-      }
-      counts.set(plan, count);
-      return total / count;
-    },
-  };
 }

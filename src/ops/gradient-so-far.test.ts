@@ -10,13 +10,14 @@ import { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import { testDevice } from '../testing/device.ts';
-import { compare, draw, probe } from '../testing/run-cases.ts';
+import { compare, draw } from '../testing/run-cases.ts';
 import { add } from './add.ts';
 import { conv3 } from './conv3.ts';
 import { depthwiseConv3 } from './depthwise-conv3.ts';
 import { layerNorm } from './layer-norm.ts';
 import { linear } from './linear.ts';
 import { maxPool } from './max-pool.ts';
+import { probe } from './probe.ts';
 import { scale } from './scale.ts';
 
 const CHANNELS = 6;

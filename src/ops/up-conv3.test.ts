@@ -9,8 +9,9 @@ import { Tape } from '../tape/tape.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import { testDevice } from '../testing/device.ts';
-import { compare, draw, probe } from '../testing/run-cases.ts';
+import { compare, draw } from '../testing/run-cases.ts';
 import { conv3 } from './conv3.ts';
+import { probe } from './probe.ts';
 import { transposedConv2 } from './transposed-conv2.ts';
 import { composingPays, upConv3 } from './up-conv3.ts';
 

@@ -13,10 +13,12 @@
  */
 
 import { weightGradientFinishKernel } from '../../shaders/gemm/finish.wgsl.ts';
-import { type AxisMatrix, cubeTransformKernel, placeSumsKernel } from '../../shaders/up-conv3.wgsl.ts';
+import type { AxisMatrix } from '../../shaders/lib/cube.ts';
+import { placeSumsKernel } from '../../shaders/up-conv3.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, need, needRank, needShape, type Recorder, readsAhead } from '../tape/op.ts';
 import type { Shape, Tensor } from '../tape/tensor.ts';
+import { type CubeLayout, matrix, transform, transposed } from './cube-transform.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
@@ -186,40 +188,9 @@ export function composingPays({
   return plain >= LEAST_RATIO * composed;
 }
 
-/** Strides of a cube of matrices in memory. */
-interface CubeLayout {
-  readonly point: number;
-  readonly row: number;
-  readonly column?: number;
-  readonly base?: number;
-}
-
 /** [K, 8, M] as 8 matrices of K rows. */
 function upLayout(middle: number): CubeLayout {
   return { point: middle, row: 8 * middle };
-}
-
-/**
- * Records y = the matrix on all three axes of x's cube. Without a layout of its own, y is [points, rows, columns], the rows being what
- * its size leaves; `last` [points of x, columns] is what becomes y's last row.
- */
-function transform(
-  recorder: Recorder,
-  axis: AxisMatrix,
-  x: Tensor,
-  y: Tensor,
-  from: CubeLayout,
-  last?: { readonly tensor: Tensor; readonly point: number },
-  to?: CubeLayout,
-): void {
-  const columns = y.channels;
-  const rows = y.size / columns / axis.rows.length ** 3;
-  const { point, row } = to ?? { point: rows * columns, row: columns };
-  const kernel = cubeTransformKernel(axis, last !== undefined);
-  const layout = { base: from.base ?? 0, pointX: from.point, rowX: from.row, columnX: from.column ?? 1 };
-  const uniforms = { rows, columns, ...layout, pointY: point, rowY: row, ...(last && { pointLast: last.point }) };
-  const launch = perElement(axis.rows.length * rows * columns, uniforms);
-  recorder.dispatch(kernel, { x, last: last?.tensor, y }, launch);
 }
 
 /** Records [64, N]: for each place of the composed kernel the sum of dy over the voxels that meet a coarse voxel there. */
@@ -251,12 +222,4 @@ function recordPlaceSums(recorder: Recorder, dy: Tensor, table: BrickTable): Ten
 
 function sizes(upWeight: Tensor, weight: Tensor) {
   return { inner: upWeight.shape[0]!, middle: weight.shape[1]!, columns: weight.shape[2]! };
-}
-
-function matrix(name: string, rows: readonly (readonly number[])[]): AxisMatrix {
-  return { name, rows };
-}
-
-function transposed({ name, rows }: AxisMatrix): AxisMatrix {
-  return { name: `${name}Transposed`, rows: rows[0]!.map((_, column) => rows.map((row) => row[column]!)) };
 }

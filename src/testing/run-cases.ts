@@ -1,14 +1,14 @@
 /** The one runner for all op cases. Throws with what differed; a test only has to call it. */
 
-import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
 import type { Device } from '../gpu/device.ts';
+import { probe } from '../ops/probe.ts';
 import { scale } from '../ops/scale.ts';
 import { Random } from '../random.ts';
 import { roundToHalf } from '../tape/half.ts';
-import { defineOp, type Target } from '../tape/op.ts';
+import type { Target } from '../tape/op.ts';
 import { compile, type Plan } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
 import { type Precision, sizeOf, type Tensor } from '../tape/tensor.ts';
@@ -24,16 +24,6 @@ const mapsOf = ({ inputs }: { readonly inputs: object }) => Object.keys(inputs).
 export const hasMaps = (cases: OpCases<never>) => cases.samples.some((sample) => mapsOf(sample).length > 0);
 /** f16 rounds to 11 significant bits: by at most this share of a number. */
 const HALF_ROUNDING = 2 ** -11;
-
-/** Hands a given dy to the op under test: its forward is 0, its backward is dy. */
-export const probe = defineOp({
-  name: 'probe',
-  infer: (_: { y: Tensor }, __: Tensor) => [1],
-  forward(recorder, _, __, y) {
-    recorder.dispatch(fillKernel(), { y }, { uniforms: { count: 1, value: 0 } });
-  },
-  backward: (_recorder, { attributes: dy }) => ({ y: dy }),
-});
 
 /** The op and its gradients on a tape of their own. On a mixed one its maps are stored as f16 first (`stored`). */
 export function recordSample<A>(

@@ -5,7 +5,7 @@
 
 import { HysparkError } from '../errors.ts';
 import { type AdapterReport, F16 } from '../gpu/adapter.ts';
-import { HySparK, type HySparKGraph } from '../models/hyspark/hyspark.ts';
+import { HySparK, type HySparKGraph, type Savings } from '../models/hyspark/hyspark.ts';
 import { Declarations } from '../nn/declare.ts';
 import { adamw, gradientNorm, keepGradients } from '../ops/adamw.ts';
 import { declareLossScale } from '../ops/loss-scale.ts';
@@ -33,8 +33,11 @@ export interface RunNetwork {
 /** What a run is recorded for: an adapter's report, with the kernels that were chosen for it by measuring. */
 export type RunTarget = Target & Pick<AdapterReport, 'name' | 'limits' | 'features'>;
 
-/** Records everything a run launches. No device is needed. Error `unsupported`: mixed precision on an adapter that cannot. */
-export function recordRun(config: RunConfig, report: RunTarget): RunNetwork {
+/**
+ * Records everything a run launches. No device is needed. Error `unsupported`: mixed precision on an adapter that cannot.
+ * @param savings of the training pass, for benchmarks; otherwise where they pay
+ */
+export function recordRun(config: RunConfig, report: RunTarget, savings?: Savings): RunNetwork {
   const { precision } = config;
   if (precision === 'mixed' && !report.features.includes(F16)) {
     throw new HysparkError('unsupported', {
@@ -49,7 +52,7 @@ export function recordRun(config: RunConfig, report: RunTarget): RunNetwork {
   const { batch, accumulate, clip } = config;
 
   const tape = new Tape(report, precision);
-  const graph = model.graph(tape, { batch, training: true });
+  const graph = model.graph(tape, { batch, training: true, savings });
   tape.report(graph.loss);
   const keep = accumulate > 1 ? tape.input('keep', [1]) : undefined;
   keepGradients(tape, tape.backward(graph.loss, 1 / accumulate, lossScale), variables, keep);

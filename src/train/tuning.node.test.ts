@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Device } from '../gpu/device.ts';
-import { questionsOf, type Stopwatch } from '../ops/gemm-tuning.ts';
+import { convolutionQuestions } from '../ops/conv3-tuning.ts';
+import { keyOf } from '../ops/gemm-choice.ts';
+import { productQuestions } from '../ops/gemm-tuning.ts';
+import type { Question, Stopwatch } from '../ops/tuner.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { likeGpu, testDevice } from '../testing/device.ts';
 import { SMALL_RUN } from '../testing/runs.ts';
@@ -15,28 +18,32 @@ let device: Device;
 let cache: MemoryStore;
 /** Candidates that were timed, and times that the caller was told of it. */
 let [timed, told] = [0, 0];
-/** Of the product with most work: each candidate three times. */
-let timings: number;
-/** Its last candidate. */
-let fastest: string;
+/** Each candidate of a question three times. */
+const timingsOf = ({ candidates }: Question) => 3 * candidates.length;
+/** The first question: it has most work. */
+let first: Question;
+/** The algorithms' and the kernels' questions, with the default algorithms. */
+let questions: readonly Question[];
 
 beforeEach(async () => {
   device = likeGpu(await testDevice());
   cache = new MemoryStore();
   const { pass, update, judge } = recordRun(config, device.report);
-  const [largest] = questionsOf(device.report, [...new Set([pass.tape, update.tape, judge.tape])]);
-  timings = 3 * largest!.candidates.length;
-  fastest = largest!.candidates.at(-1)!.name;
+  const tapes = [...new Set([pass.tape, update.tape, judge.tape])];
+  const algorithms = convolutionQuestions(device.report, tapes);
+  first = algorithms[0]!;
+  questions = [...algorithms, ...productQuestions(device.report, tapes)];
 });
 
-/** Times one product's candidates, of which the last is the fastest, then is up. */
-async function choose(on = device, run = config) {
+/** Times so many candidates, of which each question's last is the fastest, then is up. */
+async function choose(on = device, run = config, timings = timingsOf(first)) {
+  const fastest = new Set(questions.map(({ candidates }) => candidates.at(-1)!.name));
   [timed, told] = [0, 0];
   const stopwatch: Stopwatch = {
     now: () => (timed >= timings ? 1e7 : 0),
     async time(_, name) {
       timed++;
-      return name === fastest ? 1 : 2;
+      return fastest.has(name) ? 1 : 2;
     },
   };
   const tuning = await chooseKernels(on, run, cache, () => told++, { stopwatch, milliseconds: 1e6 });
@@ -52,17 +59,32 @@ async function file() {
 describe('choosing kernels', () => {
   test('measures once; then the cache knows', async () => {
     const tuning = await choose();
-    expect([timed, told]).toEqual([timings, 1]);
+    expect([timed, told]).toEqual([timingsOf(first), 1]);
     const { choices } = await file();
     expect(Object.keys(tuning).sort()).toEqual(Object.keys(choices).sort());
-    // One product has another kernel than its default, in the tape that a run records.
-    const idsOf = (target: Parameters<typeof recordRun>[1]) =>
-      recordRun(config, target).pass.tape.dispatches.map(({ kernel }) => kernel.id);
-    const [usual, tuned] = [idsOf(device.report), idsOf({ ...device.report, tuning })];
-    expect(tuned.length).toBe(usual.length);
-    expect(tuned).not.toEqual(usual);
+    // One convolution takes another algorithm than its default, in the tape that a run records.
+    const opsOf = (target: Parameters<typeof recordRun>[1]) =>
+      new Set(recordRun(config, target).pass.tape.dispatches.map(({ label }) => label.replace(/.*\//, '')));
+    expect(opsOf(device.report)).not.toContain('winogradConv3');
+    expect(opsOf({ ...device.report, tuning })).toContain('winogradConv3');
+    expect(Object.values(tuning).filter((name) => name === 'winograd')).toEqual(['winograd']);
     const again = await choose();
     expect([again, timed, told]).toEqual([tuning, 0, 0]);
+  });
+
+  test('takes algorithms first, then the kernels of their products', async () => {
+    const algorithms = questions.filter(({ key }) => key.startsWith('convolution'));
+    const timings = algorithms.reduce((sum, question) => sum + timingsOf(question), 0);
+    const tuning = await choose(device, config, timings + 1);
+    for (const { key } of algorithms) expect(tuning[key]).toBe('winograd');
+    expect(Object.keys(tuning).some((key) => /^product addressing=batches/.test(key))).toBe(true);
+    // No product is asked about that no launch is left of.
+    const { pass, update, judge } = recordRun(config, { ...device.report, tuning });
+    const left = new Set(
+      [pass, update, judge].flatMap(({ tape }) => tape.dispatches.map(({ launch }) => launch.tunable)),
+    );
+    const keys = new Set([...left].flatMap((tunable) => (tunable ? [keyOf(tunable)] : [])));
+    for (const key of Object.keys(tuning)) expect(key.startsWith('convolution') || keys.has(key), key).toBe(true);
   });
 
   test('measures again what was chosen from other kernels', async () => {
@@ -72,7 +94,7 @@ describe('choosing kernels', () => {
     const older = { ...stored.choices, [key]: { name: 'of older kernels', version: '00000000' } };
     await write(cache, path, JSON.stringify({ ...stored, choices: older }));
     expect(await choose()).toEqual(tuning);
-    expect([timed, told]).toEqual([timings, 1]);
+    expect([timed, told]).toEqual([timingsOf(first), 1]);
     expect((await file()).choices).toEqual(stored.choices);
   });
 
@@ -80,7 +102,7 @@ describe('choosing kernels', () => {
     const mixed = resolveConfig({ ...SMALL_RUN, precision: 'mixed' });
     const tuning = await choose();
     const ofMixed = await choose(device, mixed);
-    expect([timed, told]).toEqual([timings, 1]);
+    expect([timed, told]).toEqual([timingsOf(first), 1]);
     const keys = Object.keys(ofMixed).map((key) => key.replace(' half', ''));
     expect(keys.sort()).toEqual(Object.keys(tuning).sort());
     const { choices } = await file();
@@ -111,11 +133,10 @@ describe('choosing kernels', () => {
     const failing = chooseKernels(device, config, cache, undefined, { stopwatch, milliseconds: 1e6 });
     await expect(failing).rejects.toThrow('the driver is gone');
     const tuning = await choose();
-    expect([timed, told]).toEqual([0, 0]);
-    const { pass } = recordRun(config, { ...device.report, tuning });
-    const usual = recordRun(config, device.report).pass;
-    const idsOf = ({ tape }: typeof pass) => tape.dispatches.map(({ kernel }) => kernel.id);
-    expect(idsOf(pass)).toEqual(idsOf(usual));
+    for (const { key } of questions.filter(({ key }) => key.startsWith('convolution'))) {
+      expect(tuning[key]).toBe('direct');
+    }
+    expect(told).toBe(1); // the products, which it had not got to
   });
 
   test('leaves software adapters to their table', async () => {

@@ -6,14 +6,8 @@
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
-import {
-  kernelsOf,
-  type Question,
-  questionsOf,
-  TUNING_MILLISECONDS,
-  type TuneOptions,
-  tune,
-} from '../ops/gemm-tuning.ts';
+import { type Question, TUNING_MILLISECONDS, type TuneOptions, tune } from '../ops/tuner.ts';
+import { tuneInTurn } from '../ops/tuning.ts';
 import { fnv1a32 } from '../random.ts';
 import type { Store } from '../store/store.ts';
 import type { Tuning } from '../tape/op.ts';
@@ -38,39 +32,46 @@ export async function chooseKernels(
   config: RunConfig,
   cache: Store,
   onMeasure: () => void = () => undefined,
-  options: TuneOptions = {},
+  { stopwatch, milliseconds: most = TUNING_MILLISECONDS }: TuneOptions = {},
 ): Promise<Tuning | undefined> {
   if (device.report.class !== 'gpu') return undefined;
-  const began = performance.now();
-  const { pass, update, judge } = recordRun(config, device.report);
-  const questions = questionsOf(device.report, [...new Set([pass.tape, update.tape, judge.tape])]);
+  const now = () => stopwatch?.now() ?? performance.now();
+  const began = now();
   // What is fastest depends on how maps are stored, too.
   const entryOf = (key: string) => (config.precision === 'mixed' ? `mixed ${key}` : key);
   const path = fileOf(device.report);
-  const stored = await readChoices(cache, path, device.report);
-  const versions = new Map(questions.map((question) => [question.key, versionOf(question)]));
-  const known = ({ key }: Question) => stored[entryOf(key)]?.version === versions.get(key);
-  const missing = questions.filter((question) => !known(question));
-  const choices = { ...stored };
-  const keep = (names: Tuning) => {
-    for (const [key, name] of Object.entries(names)) {
-      choices[entryOf(key)] = { name, version: versions.get(key)! };
-    }
-    return writeChoices(cache, path, device.report, choices);
+  const choices: Record<string, TuningFile['choices'][string]> = {
+    ...(await readChoices(cache, path, device.report)),
   };
-  if (missing.length > 0) {
-    onMeasure();
-    // The defaults first: a candidate that costs the device, or the process, is not tried twice.
-    await keep(Object.fromEntries(missing.map(({ key, candidates }) => [key, candidates[0]!.name])));
-    const milliseconds = TUNING_MILLISECONDS - (performance.now() - began); // finding the questions counts
-    await keep(await tune(device, missing, { milliseconds, ...options }));
-  }
-  return Object.fromEntries(questions.map(({ key }) => [key, choices[entryOf(key)]!.name]));
+  let isMeasuring = false;
+  const tapesFor = (tuning: Tuning) => {
+    const { pass, update, judge } = recordRun(config, { ...device.report, tuning });
+    return [...new Set([pass.tape, update.tape, judge.tape])];
+  };
+  return tuneInTurn(device.report, tapesFor, async (questions) => {
+    const versions = new Map(questions.map((question) => [question.key, versionOf(question)]));
+    const missing = questions.filter(({ key }) => choices[entryOf(key)]?.version !== versions.get(key));
+    const keep = (names: Tuning) => {
+      for (const [key, name] of Object.entries(names)) {
+        choices[entryOf(key)] = { name, version: versions.get(key)! };
+      }
+      return writeChoices(cache, path, device.report, choices);
+    };
+    if (missing.length > 0) {
+      if (!isMeasuring) onMeasure();
+      isMeasuring = true;
+      // The defaults first: a candidate that costs the device, or the process, is not tried twice.
+      await keep(Object.fromEntries(missing.map(({ key, candidates }) => [key, candidates[0]!.name])));
+      const milliseconds = most - (now() - began); // finding the questions counts
+      await keep(await tune(device, missing, { milliseconds, stopwatch }));
+    }
+    return Object.fromEntries(questions.map(({ key }) => [key, choices[entryOf(key)]!.name]));
+  });
 }
 
 /** The kernels that a choice was between, in short: a changed kernel is measured again. */
-function versionOf(question: Question): string {
-  const texts = kernelsOf(question).map(({ wgsl }, i) => `${question.candidates[i]!.name}\n${wgsl}`);
+function versionOf({ candidates, kernelsOf }: Question): string {
+  const texts = candidates.flatMap((candidate) => [candidate.name, ...kernelsOf(candidate).map(({ wgsl }) => wgsl)]);
   return hash(texts.join('\n'));
 }
 

@@ -52,13 +52,15 @@ export interface GraphOptions {
 export interface Savings {
   /** The decoder's transposed convolutions composed with the convolutions that follow them. */
   readonly upConv?: boolean;
+  /** Winograd's algorithm for the decoder's other 3³ convolutions. */
+  readonly winograd?: boolean;
   /** Densify and its convolution as a sparse product plus a constant; it always pays. */
   readonly densify?: boolean;
 }
 
 /** Every shortcut, or none. */
 export function allSavings(on: boolean): Required<Savings> {
-  return { upConv: on, densify: on };
+  return { upConv: on, winograd: on, densify: on };
 }
 
 /** Mask tokens: normal 0.02 cut at one deviation. */
@@ -100,6 +102,7 @@ export class HySparK {
   /** Records the whole forward pass, inputs included. */
   graph(tape: Tape, { batch, training, savings = {} }: GraphOptions): HySparKGraph {
     const { grid, config } = this;
+    const options = { training, ...savings };
     const visible = brickTable(tape, 'visible', grid, batch, visibleCount(grid.cells, config.maskRatio));
     const all = brickTable(tape, 'all', grid, batch, grid.cells);
     const volume = tape.input('volume', [batch, ...grid.voxels(PATCH)]);
@@ -114,11 +117,11 @@ export class HySparK {
       if (n > 0) {
         y = tape.scope(`fuse${n}`, () => {
           const both = concat(tape, { a: y, b: densified[n]! }, undefined);
-          return this.fusion[n - 1]!.apply(tape, both, all, training);
+          return this.fusion[n - 1]!.apply(tape, both, all, options);
         });
         fused.push(y);
       }
-      y = tape.scope(`decoder${n}`, () => up.apply(tape, y, all, training, savings.upConv));
+      y = tape.scope(`decoder${n}`, () => up.apply(tape, y, all, options));
       decoded.push(y);
     });
     const reconstruction = tape.scope('reconstruct', () => this.reconstruct.apply(tape, y));

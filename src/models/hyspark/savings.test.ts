@@ -46,6 +46,7 @@ async function run(device: Device, model: HySparK, savings: Savings) {
 test.each([
   ['densify', 'densifyConv3'],
   ['upConv', 'upConv3'],
+  ['winograd', 'winogradConv3'],
 ] as const)('%s', async (saving, op) => {
   const device = await testDevice();
   const model = await smallModel(device, 3);

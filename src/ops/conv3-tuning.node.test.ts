@@ -1,0 +1,112 @@
+/** Algorithms of convolutions as questions to the tuner, on a software adapter that is taken for a GPU. */
+
+import { describe, expect, test } from 'vitest';
+import { BrickGrid } from '../bricks/grid.ts';
+import { brickTable } from '../bricks/table.ts';
+import type { Target } from '../tape/op.ts';
+import { Tape } from '../tape/tape.ts';
+import type { Precision } from '../tape/tensor.ts';
+import { Variables } from '../tape/variables.ts';
+import { likeGpu, testDevice } from '../testing/device.ts';
+import { conv3 } from './conv3.ts';
+import { keyOfConvolution, usesWinograd } from './conv3-algorithm.ts';
+import { convolutionQuestions } from './conv3-tuning.ts';
+import { densifyConv3 } from './densify-conv3.ts';
+import { scale } from './scale.ts';
+import { Scratch } from './trial-scratch.ts';
+import { type Stopwatch, tune } from './tuner.ts';
+
+const gpu: Target = { class: 'gpu', subgroupSize: 0 };
+const PATIENT = { milliseconds: 1e6 };
+
+/** Convolutions of 4 to 12 and 12 to 12 channels, the second twice, one of tokens, and one that densifies. */
+function tapeOf(precision: Precision = 'float32', edge = 4, bricks = 2): Tape {
+  const tape = new Tape(gpu, precision);
+  const variables = new Variables();
+  const grid = new BrickGrid(bricks, bricks, bricks);
+  const all = brickTable(tape, 'all', grid, 1, grid.cells);
+  const visible = brickTable(tape, 'visible', grid, 1, Math.ceil(grid.cells / 4));
+  const weight = (name: string, inner: number, columns: number) => variables.parameter(name, [27, inner, columns]);
+  const given = tape.input('x', [grid.cells, edge ** 3, 4]);
+  let y = scale(tape, { x: given }, { factor: 1 });
+  y = conv3(tape, { x: y, weight: weight('first', 4, 12) }, all);
+  for (const n of [1, 2]) y = conv3(tape, { x: y, weight: weight(`${n}`, 12, 12) }, all);
+  conv3(tape, { x: tape.input('tokens', [grid.cells, 1, 8]), weight: weight('tokens', 8, 8) }, all);
+  const [token, bias] = [variables.parameter('token', [8]), variables.parameter('bias', [12])];
+  const x = tape.input('seen', [visible.bricks, 8, 8]);
+  densifyConv3(tape, { x, token, weight: weight('densify', 8, 12), bias }, { visible, all });
+  return tape;
+}
+
+const shapeOf = (inner: number) => ({ rows: 512, inner, columns: 12, edge: 4 });
+const clock = (times: Record<string, number>): Stopwatch & { readonly asked: string[] } => {
+  const asked: string[] = [];
+  return { asked, now: () => 0, time: async (_, name) => times[asked[asked.push(name) - 1]!]! };
+};
+
+describe('the tuner is asked for the algorithm', () => {
+  test('of each distinct convolution that has a choice, the one with most work first', () => {
+    const questions = convolutionQuestions(gpu, [tapeOf()]);
+    expect(questions.map(({ key }) => key)).toEqual([12, 4].map((inner) => keyOfConvolution(shapeOf(inner))));
+    expect(questions[0]!.candidates.map(({ name }) => name)).toEqual(['direct', 'winograd']);
+    const [direct, winograd] = questions[0]!.candidates.map((way) => questions[0]!.kernelsOf(way).map(({ id }) => id));
+    expect(direct!.filter((id) => id.startsWith('winograd'))).toEqual([]);
+    expect(winograd!.filter((id) => id.startsWith('winograd'))).toHaveLength(3);
+  });
+
+  test('on GPUs, unless matrix units are to do the products', () => {
+    const tapes = [tapeOf()];
+    const units: Target = { ...gpu, matrices: [{ input: 'f32', M: 8, N: 8, K: 8, lanes: 32 }] };
+    for (const target of [units, { class: 'software-subgroups', subgroupSize: 8 } as const]) {
+      expect(convolutionQuestions(target, tapes)).toEqual([]);
+    }
+    expect(convolutionQuestions({ ...gpu, matrices: [] }, tapes)).toHaveLength(2);
+  });
+
+  test.each(['float32', 'mixed'] as const)('by both passes of each, on the same numbers: %s', async (precision) => {
+    const device = likeGpu(await testDevice());
+    const [question] = convolutionQuestions(device.report, [tapeOf(precision)]);
+    const watch = clock({ direct: 2, winograd: 1 });
+    const tuning = await tune(device, [question!], { stopwatch: watch, ...PATIENT });
+    expect(tuning).toEqual({ [question!.key]: 'winograd' }); // they agree: nothing else is timed
+    expect(watch.asked).toEqual(['direct', 'winograd', 'winograd', 'direct', 'direct', 'winograd']);
+    expect(usesWinograd({ ...gpu, tuning }, shapeOf(12))).toBe(true);
+    expect(usesWinograd({ ...gpu, tuning }, shapeOf(4))).toBe(false);
+    const setting = question!.trial(Number.POSITIVE_INFINITY)!;
+    const scratch = await Scratch.allocate(device, question!.bytes);
+    for (const way of question!.candidates) {
+      const { plan, results } = await setting.build(device, way, scratch);
+      expect(results.map(({ shape, storage }) => [shape.join(), storage])).toEqual([
+        ['8,64,12', precision === 'mixed' ? 'f16' : 'f32'],
+        ['8,64,12', precision === 'mixed' ? 'f16' : 'f32'],
+        ['27,12,12', 'f32'],
+      ]);
+      plan.destroy();
+    }
+    scratch.destroy();
+  });
+
+  test('keeps the direct one where the other is not clearly faster', async () => {
+    const device = likeGpu(await testDevice());
+    const [question] = convolutionQuestions(device.report, [tapeOf()]);
+    const watch = clock({ direct: 1, winograd: 0.99 });
+    expect(await tune(device, [question!], { stopwatch: watch, ...PATIENT })).toEqual({ [question!.key]: 'direct' });
+  });
+
+  test('on a cube of whole bricks that has about the FLOPs asked for, and whose map is not too large', () => {
+    const [question] = convolutionQuestions(gpu, [tapeOf('float32', 16, 9)]);
+    const perRow = 3 * 2 * 27 * 12 * 12;
+    const sides = [1, 1e9, 4e9, Number.POSITIVE_INFINITY].map((most) => {
+      const { flops, isCut } = question!.trial(most)!;
+      return [Math.round(Math.cbrt(flops / perRow / 16 ** 3)), isCut];
+    });
+    expect(sides).toEqual([
+      [1, true],
+      [2, true],
+      [3, true],
+      [6, true], // 64 MiB hold 341 of 729 bricks
+    ]);
+    expect(question!.bytes).toBe(216 * 16 ** 3 * 12 * 4);
+    expect(convolutionQuestions(gpu, [tapeOf()])[0]!.trial(1e9)).toMatchObject({ flops: 512 * perRow, isCut: false });
+  });
+});

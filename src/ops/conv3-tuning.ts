@@ -1,0 +1,123 @@
+/** What there is to tune about 3³ convolutions: which algorithm each distinct one of some tapes takes, forward and backward together. */
+
+import { BrickGrid } from '../bricks/grid.ts';
+import { allVisible } from '../bricks/mask.ts';
+import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
+import type { Device } from '../gpu/device.ts';
+import type { Target } from '../tape/op.ts';
+import { compile } from '../tape/plan.ts';
+import { Tape } from '../tape/tape.ts';
+import { type Shape, type Storage, Tensor } from '../tape/tensor.ts';
+import { conv3 } from './conv3.ts';
+import {
+  ALGORITHMS,
+  type Algorithm,
+  type ConvolutionShape,
+  canUseWinograd,
+  keyOfConvolution,
+} from './conv3-algorithm.ts';
+import { REORDERED } from './gemm-choice.ts';
+import { probe } from './probe.ts';
+import type { Scratch } from './trial-scratch.ts';
+import type { Alternative, Question, Trial } from './tuner.ts';
+import { winogradConv3 } from './winograd-conv3.ts';
+
+interface Way extends Alternative {
+  readonly name: Algorithm;
+}
+
+const WAYS: readonly Way[] = ALGORITHMS.map((name) => ({ name, tolerance: REORDERED }));
+/** Of a trial's map: its points are eight times as large. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The distinct convolutions of tapes for this target, by their FLOPs; the largest first. None where matrix units were asked for, which do the
+ * direct one's products, nor on software adapters, whose table was measured.
+ */
+export function convolutionQuestions(target: Target, tapes: readonly Tape[]): Question<Way>[] {
+  if (target.class !== 'gpu' || target.matrices?.length) return [];
+  const found = new Map<string, Convolution & { flops: number }>();
+  for (const { backward, launch } of tapes.flatMap((tape) => tape.dispatches)) {
+    const { tunable, flops = 0 } = launch;
+    if (backward || tunable?.form !== 'product') continue;
+    const { addressing, skip, borders } = tunable.variant;
+    if (addressing !== 'neighbours' || skip || borders || !canUseWinograd(tunable.shape)) continue;
+    const key = keyOfConvolution(tunable.shape);
+    const same = found.get(key);
+    if (same) same.flops += flops;
+    else found.set(key, { shape: tunable.shape, storage: tunable.operands.a!.storage, flops });
+  }
+  return [...found]
+    .map(([key, { flops, ...convolution }]) => questionOf(target, key, convolution, flops))
+    .sort((a, b) => b.flops - a.flops);
+}
+
+/** As many products as the forward pass has, and twice as many backward. */
+const flopsOf = ({ rows, inner, columns }: ConvolutionShape) => 3 * 2 * 27 * rows * inner * columns;
+
+interface Convolution {
+  readonly shape: ConvolutionShape;
+  /** Of its map. */
+  readonly storage: Storage;
+}
+
+function questionOf(target: Target, key: string, c: Convolution, flops: number): Question<Way> {
+  const { rows, inner, columns, edge } = c.shape;
+  const widest = Math.max(inner, columns);
+  /** Bricks on each side of the largest cube of so many FLOPs and bytes. */
+  const cut = (mostFlops: number) => {
+    const most = Math.min(rows, rows * (mostFlops / flopsOf(c.shape)), MOST_BYTES / (4 * widest));
+    return Math.max(1, Math.floor(Math.cbrt(most) / edge + 1e-9));
+  };
+  const rowsOf = (side: number) => (side * edge) ** 3;
+  return {
+    key,
+    candidates: WAYS,
+    flops,
+    bytes: 4 * Math.max(rowsOf(cut(Number.POSITIVE_INFINITY)) * widest, 27 * inner * columns),
+    kernelsOf({ name }) {
+      const { tape } = record(target, c, name, 1);
+      return [...new Map(tape.dispatches.map(({ kernel }) => [kernel.id, kernel])).values()];
+    },
+    trial(mostFlops) {
+      const side = cut(mostFlops);
+      return {
+        flops: flopsOf({ ...c.shape, rows: rowsOf(side) }),
+        isCut: rowsOf(side) < rows,
+        build: (device, { name }, scratch) => build(device, record(target, c, name, side, scratch), scratch),
+      };
+    },
+  };
+}
+
+/** The convolution and both gradients on a cube of bricks. Without scratch memory it can be looked at, not run. */
+function record(target: Target, { shape, storage }: Convolution, name: Algorithm, side: number, scratch?: Scratch) {
+  const { inner, columns, edge } = shape;
+  const tape = new Tape(target, storage === 'f16' ? 'mixed' : 'float32');
+  const grid = new BrickGrid(side, side, side);
+  const table = brickTable(tape, 'all', grid, 1, grid.cells);
+  const read = (name: string, shape: Shape, stored: Storage) =>
+    scratch?.tensor(name, shape, stored, true) ?? new Tensor(name, shape, 'f32', 'parameter', true, false, stored);
+  const x = read('x', [grid.cells, edge ** 3, inner], storage);
+  const weight = read('weight', [27, inner, columns], 'f32');
+  const y = tape.output((name === 'winograd' ? winogradConv3 : conv3)(tape, { x, weight }, table));
+  const gradients = tape.backward(probe(tape, { y }, read('dy', y.shape, y.storage)));
+  const results = [y, ...[x, weight].map((parameter) => tape.output(gradients.get(parameter)!))];
+  return { tape, table, results };
+}
+
+async function build(
+  device: Device,
+  { tape, table, results }: ReturnType<typeof record>,
+  { variables }: Scratch,
+): Promise<Trial> {
+  const plan = await compile(device, tape, variables);
+  try {
+    writeBrickTable(plan, table, brickTableData(table.grid, allVisible(1, table.bricks)));
+    await plan.step();
+  } catch (error) {
+    plan.destroy();
+    throw error;
+  }
+  return { plan, results };
+}
