@@ -13,7 +13,7 @@ Figures with their conditions. [How to read and repeat them](src/bench/README.md
 npm run bench -- kernels step --set preset=base cases=conv3:48:8:96:96,conv3:24:4:192:192 --json gpu.json
 npm run bench:torch -- --set preset=base precisions=float32,tf32,mixed --json torch.json
 npm run bench -- kernels step encoder savings data memory --adapter lavapipe --set cases=telling repeats=5 --json lavapipe.json
-npm run bench -- kernels encoder savings --adapter swiftshader --set cases=telling maps=densify repeats=3 --json swiftshader.json
+npm run bench -- kernels encoder savings --adapter swiftshader --set cases=telling maps=densify,winograd repeats=3 --json swiftshader.json
 npm run bench -- kernels step encoder data memory --browser chromium --set cases=telling repeats=3 --json chromium.json
 npm run bench -- --write gpu.json torch.json lavapipe.json swiftshader.json chromium.json
 \`\`\`
