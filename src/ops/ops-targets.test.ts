@@ -20,7 +20,7 @@ const hasProducts = (cases: OpCases<never>) =>
   cases.samples.some((sample) => recordSample(cases, sample, GPU).tape.dispatches.some((d) => d.launch.tunable));
 
 test('ops with products are found', () => {
-  const expected = ['conv3', 'densifyConv3', 'feedForward', 'linear', 'transposedConv2', 'upConv3'];
+  const expected = ['conv3', 'densifyConv3', 'feedForward', 'linear', 'transposedConv2', 'upConv3', 'winogradConv3'];
   const names = ALL_CASES.filter(hasProducts).map(({ op }) => op);
   expect(names.sort()).toEqual(expected);
 });
