@@ -1,123 +1,163 @@
 /**
- * Kernels around Winograd's 3³ convolution: see `src/ops/winograd-conv3.ts`. A thread takes one coarse row, a cube of 2³ voxels, and one
- * channel: it reads the cubes' values, applies a matrix along each axis in registers, and writes the result. No workgroup memory.
+ * Kernels around Winograd's 3³ convolution: see `src/ops/winograd-conv3.ts`. A thread takes one tile of voxels, a row of the launch, and one
+ * channel: it reads the tile's values, applies a matrix along each axis in registers, and writes the result. No workgroup memory.
+ *
+ * The tiles of a brick of edge 2^s are counted z fastest; a tile of 2^a voxels on an axis leaves 2^(s − a) of them there.
  */
 
-import { type AxisMatrix, cubeInRegisters } from './lib/cube.ts';
+import { type CubeMatrix, cubeInRegisters, type Matrix, transposed } from './lib/cube.ts';
 import { elementwise, type Kernel, kernel } from './lib/kernel.ts';
-import { NO_ROW, rowOf } from './lib/rows.ts';
+import { NO_ROW } from './lib/rows.ts';
 
-/** What a cube of results needs from the 4³ values around it: points 0, 1, −1 and ∞ of each axis. */
-const INPUT: AxisMatrix = { name: 'input', rows: [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]] }; // biome-ignore format: a matrix
-/** The two results of an axis from its four points. */
-const OUTPUT: AxisMatrix = {
-  name: 'output',
-  rows: [
-    [1, 1, 1, 0],
-    [0, 1, -1, -1],
-  ],
-};
-/** Its transpose. */
-const SPREAD: AxisMatrix = {
-  name: 'spread',
-  rows: [
-    [1, 0],
-    [1, 1],
-    [1, -1],
-    [0, -1],
-  ],
+/** Voxels of a tile on each axis. */
+export type Tile = readonly [TileEdge, TileEdge, TileEdge];
+export type TileEdge = 2 | 4;
+
+interface Algorithm {
+  /** A tile's points from the values in and around it. */
+  readonly input: Matrix;
+  /** The points of a kernel from its three taps. */
+  readonly taps: Matrix;
+  /** A tile's results from the products at the points. */
+  readonly output: Matrix;
+}
+
+/** F(2, 3) at the points 0, 1, −1 and ∞; F(4, 3) at 0, 1, −1, −½, 2 and ∞, which round least of those tried. */
+// biome-ignore format: matrices
+const ALGORITHMS: Record<TileEdge, Algorithm> = {
+  2: {
+    input: [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
+    taps: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
+    output: [[1, 1, 1, 0], [0, 1, -1, -1]],
+  },
+  4: pointsOf([0, 1, -1, -1 / 2, 2]),
 };
 
-/** Rows of the launch are the coarse rows from `firstRow` on; `edgeLog2` is the coarse edge's. */
+/**
+ * Toom and Cook's products, transposed: of finite points a and ∞. With P the polynomial of all roots a, `input` has the coefficients of
+ * P / (x − a) and of P, `taps` the powers of a divided by that polynomial's value at a, `output` the powers of a.
+ */
+function pointsOf(points: readonly number[]): Algorithm {
+  const times = (p: readonly number[], root: number) => [...p, 0].map((_, i) => (p[i - 1] ?? 0) - root * (p[i] ?? 0)); // coefficients, lowest first
+  const without = (a?: number) => points.filter((b) => b !== a).reduce(times, [1] as readonly number[]);
+  const at = (p: readonly number[], a: number) => p.reduceRight((sum, c) => sum * a + c, 0);
+  const powers = (count: number) => points.map((a) => Array.from({ length: count }, (_, k) => a ** k));
+  const results = points.length - 1;
+  return {
+    input: [...points.map((a) => [...without(a), 0]), without()],
+    taps: [...powers(3).map((row, i) => row.map((v) => v / at(without(points[i]), points[i]!))), [0, 0, 1]],
+    output: Array.from({ length: results }, (_, j) => [...points.map((a) => a ** j), j === results - 1 ? 1 : 0]),
+  };
+}
+
+export function transformOf(tile: Tile, of: keyof Algorithm): CubeMatrix {
+  const axes = tile.map((edge) => ALGORITHMS[edge][of]) as [Matrix, Matrix, Matrix];
+  return { name: `winograd ${of} ${tile.join(' ')}`, axes };
+}
+
+export function pointsOfTile(tile: Tile): number {
+  return tile.reduce((product, edge) => product * (edge + 2), 1);
+}
+
+/** Rows of the launch are tiles from `firstRow` on; `edgeLog2` is of the map's bricks. */
 const UNIFORMS = { count: 'u32', rows: 'u32', channels: 'u32', firstRow: 'u32', edgeLog2: 'u32' } as const;
+const AXES = ['x', 'y', 'z'] as const;
 
-const ELEMENT = `
+/** WGSL: `channel`, `brick`, and x1, y1, z1, the first voxel of the tile in it. */
+function placeOf(tile: Tile): string {
+  const [a, b, c] = tile.map((edge) => Math.log2(edge)) as [number, number, number];
+  return `
   let channel = i % u.channels;
-  let row = u.firstRow + i / u.channels;`;
+  let row = u.firstRow + i / u.channels;
+  let s = u.edgeLog2;
+  let stride = u.rows * u.channels;
+  let brick = row >> (3u * s - ${a + b + c}u);
+  let x1 = ((row >> (2u * s - ${b + c}u)) & ((1u << (s - ${a}u)) - 1u)) << ${a}u;
+  let y1 = ((row >> (s - ${c}u)) & ((1u << (s - ${b}u)) - 1u)) << ${b}u;
+  let z1 = (row & ((1u << (s - ${c}u)) - 1u)) << ${c}u;`;
+}
 
-/** points [64, rows, C] of x [bricks, (2 · edge)³, C]: 64 reads and 64 writes, and a look at each of 27 neighbours. */
-export function winogradInputKernel(): Kernel {
-  const axes = ['x', 'y', 'z'];
-  const places = axes.map((axis, a) => {
-    const at = `((row >> ${a === 2 ? '0u' : `(${2 - a}u * s)`}) & side) << 1u`;
-    // Values 1 and 2 are the cube's own; 0 lies before them and 3 after, maybe in the next brick.
-    return `let ${axis}1 = ${at}; let ${axis}2 = ${axis}1 + 1u; let ${axis}0 = (${axis}1 - 1u) & last; let ${axis}3 = (${axis}1 + 2u) & last;
-  let brick${axis}0 = select(1u, 0u, ${axis}1 == 0u); let brick${axis}3 = select(1u, 2u, ${axis}2 == last);`;
+const pointAt = ([, my, mz]: Tile, x: number, y: number, z: number) =>
+  `i + ${(x * (my + 2) + y) * (mz + 2) + z}u * stride`;
+const voxelAt = (x: number, y: number, z: number) =>
+  `((brick << (3u * s)) + ((x1 + ${x}u) << (2u * s)) + ((y1 + ${y}u) << s) + z1 + ${z}u) * u.channels + channel`;
+
+/** points [points, rows, C] of x [bricks, edge³, C]: a read and a write for each point, and a look at each of 27 neighbours. */
+export function winogradInputKernel(tile: Tile): Kernel {
+  // Value 0 of an axis lies before the tile and the last one after it, maybe in the next brick; those between are the tile's own.
+  const around = AXES.map((axis, a) => {
+    const edge = tile[a]!;
+    return `let ${axis}0 = (${axis}1 - 1u) & last; let ${axis}${edge + 1} = (${axis}1 + ${edge}u) & last;
+  let brick${axis}0 = select(1u, 0u, ${axis}1 == 0u); let brick${axis}2 = select(1u, 2u, ${axis}1 + ${edge - 1}u == last);`;
   });
-  const brickOf = (axis: number, q: number) => (q === 1 || q === 2 ? '1u' : `brick${axes[axis]}${q}`);
-  const slab = (x: number) => {
-    const own = [0, 1, 3];
-    return own
-      .flatMap((y) =>
-        own.map(
-          (z) =>
-            `let slot${x}${y}${z} = neighbours[brick + ${brickOf(0, x)} * 9u + ${brickOf(1, y)} * 3u + ${brickOf(2, z)}];`,
-        ),
+  const partOf = (axis: number, q: number) => (q === 0 ? 0 : q <= tile[axis]! ? 1 : 2);
+  const brickOf = (axis: number, part: number) => (part === 1 ? '1u' : `brick${AXES[axis]}${part}`);
+  const placeAt = (axis: number, q: number) =>
+    q <= 1 || q > tile[axis]! ? `${AXES[axis]}${q}` : `(${AXES[axis]}1 + ${q - 1}u)`;
+  const parts = [0, 1, 2];
+  const slot = (x: number, y: number, z: number) => `slot${x}${y}${z}`;
+  const slots = (x: number) =>
+    parts
+      .flatMap((y) => parts.map((z) => [y, z] as const))
+      .map(
+        ([y, z]) =>
+          `let ${slot(x, y, z)} = neighbours[brick * 27u + ${brickOf(0, partOf(0, x))} * 9u + ${brickOf(1, y)} * 3u + ${brickOf(2, z)}];`,
       )
       .join(' ');
-  };
-  const slotOf = (q: number) => (q === 2 ? 1 : q);
   const value = (x: number, y: number, z: number) => {
-    const slot = `slot${x}${slotOf(y)}${slotOf(z)}`;
-    const place = `((${slot} << (3u * fine)) + (x${x} << (2u * fine)) + (y${y} << fine) + z${z}) * u.channels + channel`;
-    return `select(x[select(${place}, 0u, ${slot} == ${NO_ROW})], 0.0, ${slot} == ${NO_ROW})`;
+    const from = slot(x, partOf(1, y), partOf(2, z));
+    const at = `((${from} << (3u * s)) + (${placeAt(0, x)} << (2u * s)) + (${placeAt(1, y)} << s) + ${placeAt(2, z)}) * u.channels + channel`;
+    return `select(x[select(${at}, 0u, ${from} == ${NO_ROW})], 0.0, ${from} == ${NO_ROW})`;
   };
-  const body = cubeInRegisters(INPUT, {
-    before: slab,
+  const body = cubeInRegisters(transformOf(tile, 'input'), {
+    before: slots,
     load: value,
-    store: (point, sum) => `points[i + ${point}u * stride] = ${sum};`,
+    store: (x, y, z, sum) => `points[${pointAt(tile, x, y, z)}] = ${sum};`,
   });
   return kernel({
     name: 'winograd-input',
+    variant: { tile: tile.join('x') },
     reads: { x: 'f32', neighbours: 'u32' },
     writes: { points: 'f32' },
     uniforms: UNIFORMS,
-    code: elementwise(`${ELEMENT}
-  let s = u.edgeLog2;
-  let side = (1u << s) - 1u;
-  let fine = s + 1u;
-  let last = (1u << fine) - 1u;
-  let brick = (row >> (3u * s)) * 27u;
-  let stride = u.rows * u.channels;
-  ${places.join('\n  ')}
+    code: elementwise(`${placeOf(tile)}
+  let last = (1u << s) - 1u;
+  ${around.join('\n  ')}
   ${body}`),
   });
 }
 
-/** y [bricks, (2 · edge)³, C] of points [64, rows, C], plus `bias` [C] and `residual`, of y's shape: 64 reads and 8 writes. */
-export function winogradOutputKernel(bias: boolean, residual: boolean): Kernel {
-  const body = cubeInRegisters(OUTPUT, {
-    load: (x, y, z) => `points[i + ${(x * 4 + y) * 4 + z}u * stride]`,
-    store: (child, sum) =>
-      `{ let at = rowOf(row, ${child}u) * u.channels + channel; y[at] = ${sum}${bias ? ' + bias[channel]' : ''}${residual ? ' + residual[at]' : ''}; }`,
+/** y [bricks, edge³, C] of points [points, rows, C], plus `bias` [C] and `residual`, of y's shape: a read for each point, a write for each voxel. */
+export function winogradOutputKernel(tile: Tile, bias: boolean, residual: boolean): Kernel {
+  const body = cubeInRegisters(transformOf(tile, 'output'), {
+    load: (x, y, z) => `points[${pointAt(tile, x, y, z)}]`,
+    store: (x, y, z, sum) =>
+      `{ let at = ${voxelAt(x, y, z)}; y[at] = ${sum}${bias ? ' + bias[channel]' : ''}${residual ? ' + residual[at]' : ''}; }`,
   });
   return kernel({
     name: 'winograd-output',
-    variant: { bias, residual },
+    variant: { tile: tile.join('x'), bias, residual },
     reads: { points: 'f32', ...(bias && { bias: 'f32' as const }), ...(residual && { residual: 'f32' as const }) },
     writes: { y: 'f32' },
     uniforms: UNIFORMS,
-    code: `${rowOf('children')}
-${elementwise(`${ELEMENT}
-  let stride = u.rows * u.channels;
-  ${body}`)}`,
+    code: elementwise(`${placeOf(tile)}
+  ${body}`),
   });
 }
 
-/** points [64, rows, C] that dy [bricks, (2 · edge)³, C] goes back to: 8 reads and 64 writes. */
-export function winogradSpreadKernel(): Kernel {
-  const body = cubeInRegisters(SPREAD, {
-    load: (x, y, z) => `dy[rowOf(row, ${(x * 2 + y) * 2 + z}u) * u.channels + channel]`,
-    store: (point, sum) => `points[i + ${point}u * stride] = ${sum};`,
+/** points [points, rows, C] that dy [bricks, edge³, C] goes back to: a read for each voxel, a write for each point. */
+export function winogradSpreadKernel(tile: Tile): Kernel {
+  const body = cubeInRegisters(transposed(transformOf(tile, 'output')), {
+    load: (x, y, z) => `dy[${voxelAt(x, y, z)}]`,
+    store: (x, y, z, sum) => `points[${pointAt(tile, x, y, z)}] = ${sum};`,
   });
   return kernel({
     name: 'winograd-spread',
+    variant: { tile: tile.join('x') },
     reads: { dy: 'f32' },
     writes: { points: 'f32' },
     uniforms: UNIFORMS,
-    code: `${rowOf('children')}
-${elementwise(`${ELEMENT}
-  let stride = u.rows * u.channels;
-  ${body}`)}`,
+    code: elementwise(`${placeOf(tile)}
+  ${body}`),
   });
 }

@@ -9,9 +9,9 @@
  *   [splits, taps, K, N] a second pass adds in order: deterministic without atomics.
  */
 
-import type { Sliced, UniformType } from '../lib/kernel.ts';
+import type { ElementType, Sliced, UniformType } from '../lib/kernel.ts';
 import { gelu } from '../lib/math.ts';
-import { type Addressing, borderClass, looksAround, rowOf } from '../lib/rows.ts';
+import { type Addressing, borderClass, isBatched, looksAround, rowOf } from '../lib/rows.ts';
 
 /** What distinguishes one product kernel from another, besides the micro-kernel. */
 export interface ProductVariant {
@@ -66,20 +66,23 @@ export const PRODUCT_UNIFORMS = {
 /** Kernels for GPUs are cut between tiles of rows. */
 export const PRODUCT_SLICES: Sliced = { axis: 0, first: 'firstTile' };
 
-export function productReads(v: ProductVariant): Record<string, 'f32' | 'u32'> {
+/** @param wide results are stored four at a time, which then go with four of `pre` and `residual` */
+export function productReads(v: ProductVariant, wide = false): Record<string, ElementType> {
+  const ofResults = wide ? 'vec4f' : 'f32';
   return {
     a: 'f32',
     weight: 'f32',
     ...(v.bias ? { bias: 'f32' as const } : {}),
-    ...(v.slope ? { pre: 'f32' as const } : {}),
-    ...(v.residual ? { residual: 'f32' as const } : {}),
+    ...(v.slope ? { pre: ofResults } : {}),
+    ...(v.residual ? { residual: ofResults } : {}),
     ...(looksAround(v.addressing) ? { neighbours: 'u32' as const } : {}),
     ...(v.borders ? { crop: 'u32' as const } : {}),
   };
 }
 
-export function productWrites(v: ProductVariant): Record<string, 'f32'> {
-  return { y: 'f32', ...(v.gelu ? { pre: 'f32' as const } : {}) };
+export function productWrites(v: ProductVariant, wide = false): Record<string, ElementType> {
+  const ofResults = wide ? 'vec4f' : 'f32';
+  return { y: ofResults, ...(v.gelu ? { pre: ofResults } : {}) };
 }
 
 /**
@@ -95,9 +98,14 @@ export function withoutEpilogue(v: ProductVariant): ProductVariant {
   return { ...v, gelu: false, slope: false, bias: false, borders: false, residual: false, scatter: false };
 }
 
-/** WGSL shared by every product kernel: `productRows` and `store(phase, m, n, sum, biasRowOf(m))`. */
-export function productLibrary(v: ProductVariant): string {
-  return productRows(v) + productEpilogue(v);
+/** WGSL shared by every product kernel: `productRows` and `productEpilogue`. */
+export function productLibrary(v: ProductVariant, wide = false): string {
+  return productRows(v) + productEpilogue(v, wide);
+}
+
+/** Whether four results of a row lie together in memory where columns are whole vec4. */
+export function canStoreWide(v: ProductVariant): boolean {
+  return !v.scatter;
 }
 
 /** WGSL `rowOf` and `weightAt`. */
@@ -111,12 +119,14 @@ fn weightAt(tap: u32, k: u32, n: u32) -> u32 {
 }`;
 }
 
-/** WGSL `store(phase, m, n, sum, biasRowOf(m))`. */
-export function productEpilogue(v: ProductVariant): string {
+/** WGSL `store(phase, m, n, sum, biasRowOf(m))`: of column n, or of it and the three after it (`wide`). */
+export function productEpilogue(v: ProductVariant, wide = false): string {
   const isCorners = v.addressing === 'corners';
+  const each = (f: string, x: string) =>
+    wide ? `vec4f(${['x', 'y', 'z', 'w'].map((c) => `${f}(${x}.${c})`)})` : `${f}(${x})`;
   const place = isCorners
     ? 'childOf(m, phase) * u.columns + n'
-    : v.addressing === 'batches'
+    : isBatched(v.addressing)
       ? '(phase * u.rows + m) * u.columns + n'
       : v.scatter
         ? 'childOf(m, n / u.perChild) * u.perChild + n % u.perChild'
@@ -126,11 +136,11 @@ ${v.scatter || isCorners ? rowOf('children', 'childOf') : ''}
 ${v.gelu || v.slope ? gelu : ''}
 ${v.borders ? borderClass : ''}
 fn biasRowOf(m: u32) -> u32 { return ${v.borders ? 'borderClass(m) * u.columns' : '0u'}; }
-fn store(phase: u32, m: u32, n: u32, sum: f32, biasRow: u32) {
-  var value = sum${v.bias ? ` + bias[${v.scatter ? 'n % u.perChild' : 'biasRow + n'}]` : ''};
-  let at = ${place};
-  ${v.gelu ? 'pre[at] = value; value = gelu(value);' : ''}
-  ${v.slope ? 'value *= geluSlope(pre[at]);' : ''}
+fn store(phase: u32, m: u32, n: u32, sum: ${wide ? 'vec4f' : 'f32'}, biasRow: u32) {
+  var value = sum${v.bias ? ` + ${wide ? `vec4f(${[0, 1, 2, 3].map((i) => `bias[biasRow + n + ${i}u]`)})` : `bias[${v.scatter ? 'n % u.perChild' : 'biasRow + n'}]`}` : ''};
+  let at = ${wide ? `(${place}) >> 2u` : place};
+  ${v.gelu ? `pre[at] = value; value = ${each('gelu', 'value')};` : ''}
+  ${v.slope ? `let before = pre[at]; value *= ${each('geluSlope', 'before')};` : ''}
   y[at] = value${v.residual ? ' + residual[at]' : ''};
 }`;
 }
@@ -181,5 +191,5 @@ export function weightGradientReads(v: WeightGradientVariant): Record<string, 'f
 /** WGSL `rowOf` and `rowOfD(m, tap)`, the row of d that meets it. */
 export function weightGradientLibrary(v: WeightGradientVariant): string {
   return `${rowOf(v.addressing)}
-${rowOf(v.addressing === 'batches' ? 'batches' : 'rows', 'rowOfD')}`;
+${rowOf(isBatched(v.addressing) ? v.addressing : 'rows', 'rowOfD')}`;
 }

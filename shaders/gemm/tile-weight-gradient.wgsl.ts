@@ -10,7 +10,7 @@
  */
 
 import { type Kernel, kernel } from '../lib/kernel.ts';
-import { NO_ROW, TAPS } from '../lib/rows.ts';
+import { isBatched, NO_ROW, TAPS } from '../lib/rows.ts';
 import {
   WEIGHT_GRADIENT_SLICES,
   WEIGHT_GRADIENT_UNIFORMS,
@@ -27,7 +27,7 @@ export function gradientTileMemory({ down, across, depth }: WorkgroupTile, spans
 
 /** Taps that a block of `down` of the joint axis may touch. */
 export function tapsOfBlock({ addressing }: WeightGradientVariant, inner: number, down: number): number {
-  return addressing === 'batches' ? 1 : Math.min(TAPS[addressing], Math.ceil((down - 1) / inner) + 1);
+  return isBatched(addressing) ? 1 : Math.min(TAPS[addressing], Math.ceil((down - 1) / inner) + 1);
 }
 
 /**
@@ -53,7 +53,7 @@ export function tileWeightGradientKernel(
   const fetch = (place: string, rows: string) => `
   ${eachA(({ i }) => `a${i} = joint(${place}, span${i}, k${i}, step${i});`)}
   ${eachB(({ i }) => `b${i} = readD(${rows} + row${i}, end, nOf${i}, firstTap);`)}`;
-  const isBatches = variant.addressing === 'batches';
+  const isBatches = isBatched(variant.addressing);
   const code = `${weightGradientLibrary(variant)}
 var<workgroup> tileA: array<array<array<array<vec4f, ${rowStride}>, ${perRow}>, ${depth}>, 2>;
 var<workgroup> tileB: array<array<array<array<vec4f, ${columnStride}>, ${perColumn}>, ${depth}>, 2>;
@@ -115,11 +115,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   }
   let out = split * ${taps}u * u.inner;
   ${each(threadRows, (r) => {
-    const n = (c: number) => `n0 + 4u * (${c >> 2}u * ${columnStride}u + blockColumn) + ${c & 3}u`;
-    const stores = range(threadColumns).map(
-      (c) =>
-        `{ let n = ${n(c)}; if (n < u.columns) { partials[(out + kk) * u.columns + n] = sum${r}_${c >> 2}[${c & 3}]; } }`,
-    );
+    const n = (v: number) => `n0 + 4u * (${v}u * ${columnStride}u + blockColumn)`;
+    const stores = range(perColumn).map((v) => {
+      const at = '(out + kk) * u.columns + n';
+      const four = range(4).map((c) => `if (n + ${c}u < u.columns) { partials[${at} + ${c}u] = sum${r}_${v}[${c}]; }`);
+      return `{ let n = ${n(v)}; ${vectors ? `if (n < u.columns) { partials[(${at}) >> 2u] = sum${r}_${v}; }` : four.join(' ')} }`;
+    });
     return `{ let kk = kk0 + 4u * (${r >> 2}u * ${rowStride}u + blockRow) + ${r & 3}u;
     if (kk < limit) {
     ${stores.join('\n    ')} } }`;
@@ -129,7 +130,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     name: 'weight-gradient-tile',
     variant: { ...variant, ...tile, spans, vectors },
     reads: { ...weightGradientReads(variant), ...(vectors ? { a: 'vec4f', d: 'vec4f' } : {}) },
-    writes: { partials: 'f32' },
+    writes: { partials: vectors ? 'vec4f' : 'f32' },
     uniforms: WEIGHT_GRADIENT_UNIFORMS,
     sliced: WEIGHT_GRADIENT_SLICES,
     code,

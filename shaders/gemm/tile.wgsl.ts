@@ -13,6 +13,7 @@
 import { type Kernel, kernel } from '../lib/kernel.ts';
 import { NO_ROW, PHASES, TAPS } from '../lib/rows.ts';
 import {
+  canStoreWide,
   PRODUCT_SLICES,
   PRODUCT_UNIFORMS,
   type ProductVariant,
@@ -88,8 +89,18 @@ export function tileProductKernel(
     unitStride
       ? `n0 + 4u * (${c >> 2}u * ${columnStride}u + blockColumn) + ${c & 3}u`
       : `n0 + ${c}u * ${columnStride}u + blockColumn`;
-  const store = (sum: string) => (isSplit ? `partials[out + n] = ${sum};` : `store(phase, m, n, ${sum}, biasRow);`);
-  const code = `${isSplit ? productRows(variant) : productLibrary(variant)}
+  // Where a thread's columns lie four together, so do its stores: one at a time each would write a fourth of a cache line's sector.
+  const wide = unitStride && vectors && canStoreWide(variant);
+  const store = (sum: string) => {
+    if (!isSplit) return `store(phase, m, n, ${sum}, biasRow);`;
+    return wide ? `partials[(out + n) >> 2u] = ${sum};` : `partials[out + n] = ${sum};`;
+  };
+  const guarded = (n: string, sum: string) => `{ let n = ${n}; if (n < u.columns) { ${store(sum)} } }`;
+  const stores = (r: number) =>
+    wide
+      ? each(perThread, (v) => guarded(column(4 * v), `sum${r}_${v}`), '\n    ')
+      : each(threadColumns, (c) => guarded(column(c), `sum${r}_${c >> 2}[${c & 3}]`), '\n    ');
+  const code = `${isSplit ? productRows(variant) : productLibrary(variant, wide)}
 var<workgroup> tileA: array<array<array<vec4f, ${rowStride}>, ${threadRows}>, ${quads}>;
 var<workgroup> tileB: array<array<array<vec4f, ${columnStride}>, ${unitStride ? perThread : threadColumns}>, ${unitStride ? depth : quads}>;
 ${variant.constant ? `var<workgroup> presence: array<array<f32, ${rowStride}>, ${threadRows}>;` : ''}
@@ -133,24 +144,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
   ${each(threadRows, (r) => {
-    const stores = each(
-      threadColumns,
-      (c) => `{ let n = ${column(c)}; if (n < u.columns) { ${store(`sum${r}_${c >> 2}[${c & 3}]`)} } }`,
-      '\n    ',
-    );
     return `{ let m = m0 + ${r * rowStride}u + blockRow;
     if (m < u.rows) { ${isSplit ? `let out = ((split * ${phases}u + phase) * u.rows + m) * u.columns;` : 'let biasRow = biasRowOf(m);'}
-    ${stores} } }`;
+    ${stores(r)} } }`;
   })}
 }`;
   return kernel({
     name: 'product-tile',
     variant: { ...(isSplit ? withoutEpilogue(variant) : variant), ...tile, unitStride, vectors, isSplit },
     reads: {
-      ...productReads(isSplit ? withoutEpilogue(variant) : variant),
+      ...productReads(isSplit ? withoutEpilogue(variant) : variant, wide),
       ...(vectors ? { a: 'vec4f', weight: 'vec4f' } : {}),
     },
-    writes: isSplit ? { partials: 'f32' } : productWrites(variant),
+    writes: isSplit ? { partials: wide ? 'vec4f' : 'f32' } : productWrites(variant, wide),
     uniforms: { ...PRODUCT_UNIFORMS, ...(isSplit && { tapsPerSplit: 'u32' }) },
     sliced: PRODUCT_SLICES,
     code,

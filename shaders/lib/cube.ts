@@ -1,18 +1,34 @@
-/** WGSL for a small constant matrix that acts on each of the three axes of a cube. */
+/** WGSL for small constant matrices that act on the axes of a cube: the transforms of Toom, Cook and Winograd. */
 
-export interface AxisMatrix {
+/** Rows are outputs. */
+export type Matrix = readonly (readonly number[])[];
+
+/** A matrix for each axis. */
+export interface CubeMatrix {
   /** Distinguishes kernels. */
   readonly name: string;
-  /** Rows are outputs. */
-  readonly rows: readonly (readonly number[])[];
+  readonly axes: readonly [Matrix, Matrix, Matrix];
 }
 
+/** The matrices the other way round: for gradients. */
+export function transposed({ name, axes }: CubeMatrix): CubeMatrix {
+  const turned = axes.map((matrix) => matrix[0]!.map((_, c) => matrix.map((row) => row[c]!)));
+  return { name: `${name} transposed`, axes: turned as unknown as [Matrix, Matrix, Matrix] };
+}
+
+/** Values on each axis of a matrix's results and of its sources. */
+export const toOf = ({ axes }: CubeMatrix) => axes.map((matrix) => matrix.length) as [number, number, number];
+export const fromOf = ({ axes }: CubeMatrix) => axes.map((matrix) => matrix[0]!.length) as [number, number, number];
+
 const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+
+/** A number as WGSL's float. */
+export const literal = (v: number) => (Number.isInteger(v) ? v.toFixed(1) : `${v}`);
 
 /** Σ of the terms with a coefficient, those of ±1 without a multiplication. */
 export function weighted(coefficients: readonly number[], term: (q: number) => string): string {
   const terms = coefficients.flatMap((t, q) =>
-    t === 0 ? [] : [`${t < 0 ? '- ' : '+ '}${Math.abs(t) === 1 ? '' : `${Math.abs(t)} * `}${term(q)}`],
+    t === 0 ? [] : [`${t < 0 ? '- ' : '+ '}${Math.abs(t) === 1 ? '' : `${literal(Math.abs(t))} * `}${term(q)}`],
   );
   return terms.join(' ').replace(/^\+ /, '');
 }
@@ -23,49 +39,55 @@ export function pairs(a: number, b: number): readonly (readonly [number, number]
 }
 
 /**
- * WGSL that applies the matrix along z, y and x to a cube of values, slab by slab of x; each result is stored once its slabs were read, so
+ * WGSL that applies the matrices along z, y and x to a cube of values, slab by slab of x; each result is stored once its slabs were read, so
  * that few values are held at a time.
- * @param before statements ahead of a slab's loads
- * @param load the value at x, y, z
- * @param store of a result, numbered z fastest, its value being `sum`
  */
 export function cubeInRegisters(
-  { rows: matrix }: AxisMatrix,
+  matrix: CubeMatrix,
   {
     before = () => '',
     load,
     store,
   }: {
+    /** Statements ahead of a slab's loads. */
     before?(x: number): string;
+    /** The value at x, y, z. */
     load(x: number, y: number, z: number): string;
-    store(result: number, sum: string): string;
+    /** Of the result at x, y, z, whose value is `sum`. */
+    store(x: number, y: number, z: number, sum: string): string;
   },
 ): string {
-  const [to, from] = [matrix.length, matrix[0]!.length];
-  const needed = matrix.map((coefficients) => coefficients.flatMap((t, q) => (t === 0 ? [] : [q])));
+  const [ofX, ofY, ofZ] = matrix.axes;
+  const [, toY, toZ] = toOf(matrix);
+  const [, fromY, fromZ] = fromOf(matrix);
   const lines: string[] = [];
-  const held = new Set<number>();
-  const stored = new Set<number>();
   const take = (x: number) => {
-    held.add(x);
     lines.push(before(x));
-    for (const [y, z] of pairs(from, from)) lines.push(`let v${x}${y}${z} = ${load(x, y, z)};`);
-    for (const [y, z] of pairs(from, to))
-      lines.push(`let w${x}${y}${z} = ${weighted(matrix[z]!, (q) => `v${x}${y}${q}`)};`);
-    for (const [y, z] of pairs(to, to))
-      lines.push(`let t${x}${y}${z} = ${weighted(matrix[y]!, (q) => `w${x}${q}${z}`)};`);
+    for (const [y, z] of pairs(fromY, fromZ)) lines.push(`let v${x}${y}${z} = ${load(x, y, z)};`);
+    for (const [y, z] of pairs(fromY, toZ))
+      lines.push(`let w${x}${y}${z} = ${weighted(ofZ[z]!, (q) => `v${x}${y}${q}`)};`);
+    for (const [y, z] of pairs(toY, toZ))
+      lines.push(`let t${x}${y}${z} = ${weighted(ofY[y]!, (q) => `w${x}${q}${z}`)};`);
   };
-  for (const [px, sources] of needed.entries()) {
-    for (const x of sources) if (!held.has(x)) take(x);
-    for (const [done, of] of needed.entries()) {
-      if (done > px && !of.every((x) => held.has(x))) continue;
-      if (stored.has(done)) continue;
-      stored.add(done);
-      for (const [y, z] of pairs(to, to)) {
+  const taken = new Set<number>();
+  const left = new Set(range(ofX.length));
+  for (const row of ofX) {
+    row.forEach((t, x) => {
+      if (t === 0 || taken.has(x)) return;
+      taken.add(x);
+      take(x);
+    });
+    for (const px of left) {
+      const coefficients = ofX[px]!;
+      if (!coefficients.every((t, x) => t === 0 || taken.has(x))) continue;
+      left.delete(px);
+      for (const [y, z] of pairs(toY, toZ)) {
         lines.push(
           store(
-            (done * to + y) * to + z,
-            weighted(matrix[done]!, (q) => `t${q}${y}${z}`),
+            px,
+            y,
+            z,
+            weighted(coefficients, (q) => `t${q}${y}${z}`),
           ),
         );
       }

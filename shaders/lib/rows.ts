@@ -7,9 +7,9 @@
 
 /**
  * How taps address rows: itself (1 tap); its 27 neighbours through the brick table; its 8 children on the grid twice as fine; for
- * each child the 8 voxels whose corner it lies in; the 4³ voxels of the finer grid around it; the same row of 64 matrices.
+ * each child the 8 voxels whose corner it lies in; the 4³ voxels of the finer grid around it; the same row of 64 or 144 matrices.
  */
-export type Addressing = 'rows' | 'neighbours' | 'children' | 'corners' | 'windows' | 'batches';
+export type Addressing = 'rows' | 'neighbours' | 'children' | 'corners' | 'windows' | 'batches' | 'batches144';
 
 export const TAPS: Record<Addressing, number> = {
   rows: 1,
@@ -18,6 +18,7 @@ export const TAPS: Record<Addressing, number> = {
   corners: 64,
   windows: 64,
   batches: 64,
+  batches144: 144,
 };
 
 /** Independent products in one launch, which share the taps out among them: one for each child, one for each matrix. */
@@ -28,7 +29,13 @@ export const PHASES: Record<Addressing, number> = {
   corners: 8,
   windows: 1,
   batches: 64,
+  batches144: 144,
 };
+
+/** Each tap is a product of its own: a matrix's. */
+export function isBatched(addressing: Addressing): addressing is 'batches' | 'batches144' {
+  return addressing === 'batches' || addressing === 'batches144';
+}
 
 /** Addressing that looks across bricks' faces, and so reads the brick table. */
 export function looksAround(addressing: Addressing): boolean {
@@ -85,7 +92,7 @@ fn ${name}(row: u32, tap: u32) -> u32 {
   return ((row >> (3u * s)) << (3u * fine)) + (x << (2u * fine)) + (y << fine) + z;
 }`;
   }
-  if (addressing === 'batches') return `fn ${name}(row: u32, tap: u32) -> u32 { return tap * u.rows + row; }`;
+  if (isBatched(addressing)) return `fn ${name}(row: u32, tap: u32) -> u32 { return tap * u.rows + row; }`;
   const places = {
     neighbours: ['x + tap / 9u', 'y + (tap / 3u) % 3u', 'z + tap % 3u', 's'],
     corners: [

@@ -1,37 +1,45 @@
 /** 3³ convolution over its taps, against Winograd's algorithm (`ops/winograd-conv3.ts`). */
 
+import type { Tile } from '../../shaders/winograd.wgsl.ts';
 import { conv3 } from '../ops/conv3.ts';
 import { winogradConv3 } from '../ops/winograd-conv3.ts';
 import type { SavingCase } from './saving-case.ts';
 
+const SMALL: Tile = [2, 2, 2];
+const LARGE: Tile = [2, 4, 4];
+
 /** A convolution on a cube of bricks a side, of `edge` voxels. */
-function winogradCase(bricks: number, edge: number, inner: number, columns: number): SavingCase {
+function winogradCase(bricks: number, edge: number, inner: number, columns: number, tile: Tile): SavingCase {
   return {
-    name: `winograd ${inner}→${columns}, ${bricks}³ bricks of ${edge}³`,
+    name: `winograd ${inner}→${columns}, ${bricks}³ bricks of ${edge}³, tiles of ${tile.join('×')}`,
     bricks,
     record({ tape, all, parameter }, saving) {
       const x = parameter('x', [all.bricks, edge ** 3, inner]);
       const inputs = { x, weight: parameter('weight', [27, inner, columns]), bias: parameter('bias', [columns]) };
-      return saving ? winogradConv3(tape, inputs, all) : conv3(tape, inputs, all);
+      return saving ? winogradConv3(tape, inputs, { table: all, tile }) : conv3(tape, inputs, all);
     },
   };
 }
 
-/** Wide layers on a few bricks, the `small` preset's; narrow ones, where it does not pay. */
+/** Of the `tiny` preset and, on a few bricks, of wider ones. */
 export const WINOGRAD_CASES: readonly SavingCase[] = [
-  winogradCase(3, 8, 12, 12),
-  winogradCase(3, 4, 48, 24),
-  winogradCase(6, 4, 48, 48),
-  winogradCase(3, 4, 96, 96),
-  winogradCase(6, 2, 192, 96),
+  winogradCase(3, 8, 12, 12, LARGE),
+  winogradCase(3, 4, 48, 24, LARGE),
+  winogradCase(6, 4, 48, 48, LARGE),
+  winogradCase(6, 4, 48, 48, SMALL),
+  winogradCase(3, 4, 96, 96, LARGE),
+  winogradCase(3, 4, 96, 96, SMALL),
+  winogradCase(6, 2, 192, 96, SMALL),
 ];
 
 /** The decoder of the `base` preset, finest first: for real GPUs. */
 export const WIDE_WINOGRAD_CASES: readonly SavingCase[] = [
-  winogradCase(6, 16, 48, 48),
-  winogradCase(6, 8, 192, 96),
-  winogradCase(6, 8, 96, 96),
-  winogradCase(6, 4, 384, 192),
-  winogradCase(6, 4, 192, 192),
-  winogradCase(6, 2, 768, 384),
+  ...[LARGE, SMALL].flatMap((tile) => [
+    winogradCase(6, 16, 48, 48, tile),
+    winogradCase(6, 8, 192, 96, tile),
+    winogradCase(6, 8, 96, 96, tile),
+    winogradCase(6, 4, 384, 192, tile),
+    winogradCase(6, 4, 192, 192, tile),
+  ]),
+  winogradCase(6, 2, 768, 384, SMALL),
 ];

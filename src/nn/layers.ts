@@ -3,7 +3,7 @@
 import type { BrickTable } from '../bricks/table.ts';
 import { batchNorm } from '../ops/batch-norm.ts';
 import { conv3 } from '../ops/conv3.ts';
-import { canUseWinograd, usesWinograd } from '../ops/conv3-algorithm.ts';
+import { convolutionShape, winogradTile } from '../ops/conv3-algorithm.ts';
 import { type DensifyConv3Tables, densifyConv3 } from '../ops/densify-conv3.ts';
 import { depthwiseConv3 } from '../ops/depthwise-conv3.ts';
 import { feedForward } from '../ops/feed-forward.ts';
@@ -77,10 +77,8 @@ export class Conv3 {
   apply(tape: Tape, x: Tensor, table: BrickTable, cancelled = false, winograd?: boolean): Tensor {
     const { weight } = this;
     const bias = cancelled ? this.bias.constant() : this.bias;
-    const [rows, inner, columns] = [x.rows, x.channels, weight.channels];
-    const shape = { rows, inner, columns, edge: Math.round(Math.cbrt(x.shape[1]!)) };
-    const isWinograd = winograd === undefined ? usesWinograd(tape.target, shape) : winograd && canUseWinograd(shape);
-    return (isWinograd ? winogradConv3 : conv3)(tape, { x, weight, bias }, table);
+    const tile = winogradTile(tape.target, convolutionShape(x, weight), winograd);
+    return tile ? winogradConv3(tape, { x, weight, bias }, { table, tile }) : conv3(tape, { x, weight, bias }, table);
   }
 
   /** `apply` on the dense map of visible bricks x and a token elsewhere, without making that map. */

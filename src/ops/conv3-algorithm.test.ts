@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Target } from '../tape/op.ts';
-import { type ConvolutionShape, keyOfConvolution, usesWinograd } from './conv3-algorithm.ts';
+import { algorithmsFor, type ConvolutionShape, keyOfConvolution, winogradTile } from './conv3-algorithm.ts';
 
 const on = (target: Target['class'], subgroupSize = 0): Target => ({ class: target, subgroupSize });
 const shape = (inner: number, columns: number, edge: number, bricks: number): ConvolutionShape => ({
@@ -10,32 +10,66 @@ const shape = (inner: number, columns: number, edge: number, bricks: number): Co
   edge,
 });
 const WIDE = shape(192, 96, 8, 216);
+const NARROW = shape(6, 6, 16, 27);
+const LARGE = [2, 4, 4];
+const SMALL = [2, 2, 2];
+const names = (target: Target, size: ConvolutionShape) => algorithmsFor(target, size).map(({ name }) => name);
 
 describe('Winograd’s algorithm', () => {
   test.each([
-    ['lavapipe', 8, shape(96, 96, 4, 27), true],
-    ['lavapipe', 8, shape(48, 48, 4, 216), false],
-    ['lavapipe', 8, shape(384, 192, 2, 27), false], // too few rows for such weights
-    ['SwiftShader', 4, shape(48, 48, 4, 216), true],
-    ['SwiftShader', 4, shape(12, 12, 8, 27), false],
-  ])('on %s pays with many channels on many rows: %i lanes, %o', (_, lanes, size, pays) => {
-    expect(usesWinograd(on('software-subgroups', lanes), size)).toBe(pays);
+    ['lavapipe', 8, shape(96, 96, 4, 27), LARGE],
+    ['lavapipe', 8, shape(24, 24, 8, 27), undefined],
+    ['lavapipe', 8, shape(192, 96, 2, 216), SMALL],
+    ['lavapipe', 8, shape(384, 192, 2, 27), undefined], // too few rows for such weights
+    ['SwiftShader', 4, shape(12, 12, 8, 27), LARGE],
+    ['SwiftShader', 4, shape(12, 12, 2, 27), undefined],
+    ['SwiftShader', 4, NARROW, undefined],
+  ])('on %s pays with many channels on many rows: %i lanes, %o', (_, lanes, size, tile) => {
+    expect(winogradTile(on('software-subgroups', lanes), size)).toEqual(tile);
   });
 
-  test('is not taken where nothing was measured', () => {
-    for (const target of [on('gpu', 32), on('software'), on('plain')]) expect(usesWinograd(target, WIDE)).toBe(false);
+  test.each([
+    ['wide', WIDE, LARGE],
+    ['wide, in bricks of 2³', shape(192, 96, 2, 216), SMALL],
+    ['narrow', NARROW, undefined],
+    ['with few rows', shape(384, 192, 2, 27), undefined],
+  ])('on GPUs likewise: %s', (_, size, tile) => {
+    expect(winogradTile(on('gpu', 32), size)).toEqual(tile);
   });
 
-  test('is taken where it was measured to be faster, and only there', () => {
-    const tuned = (name: string) => ({ [keyOfConvolution(WIDE)]: name });
-    expect(usesWinograd({ ...on('gpu'), tuning: tuned('winograd') }, WIDE)).toBe(true);
-    expect(usesWinograd({ ...on('gpu'), tuning: tuned('winograd') }, shape(96, 96, 8, 216))).toBe(false);
-    expect(usesWinograd({ ...on('software-subgroups', 4), tuning: tuned('direct') }, WIDE)).toBe(false);
+  test('is not taken where nothing was measured, nor where matrix units do the products', () => {
+    const units: Target = { ...on('gpu'), matrices: [{ input: 'f16', M: 16, N: 16, K: 16, lanes: 32 }] };
+    for (const target of [on('software'), on('plain'), units]) expect(winogradTile(target, WIDE)).toBeUndefined();
   });
 
-  test('needs bricks of more than one voxel', () => {
-    const tokens = shape(192, 96, 1, 216);
-    const tuning = { [keyOfConvolution(tokens)]: 'winograd' };
-    expect(usesWinograd({ ...on('gpu'), tuning }, tokens)).toBe(false);
+  test('is taken as it was measured to be fastest', () => {
+    const tuned = (size: ConvolutionShape, name: string): Target => ({
+      ...on('gpu'),
+      tuning: { [keyOfConvolution(size)]: name },
+    });
+    expect(winogradTile(tuned(NARROW, 'winograd 2x2x2'), NARROW)).toEqual(SMALL);
+    expect(winogradTile(tuned(WIDE, 'direct'), WIDE)).toBeUndefined();
+    expect(winogradTile({ ...tuned(WIDE, 'direct'), class: 'software-subgroups' }, WIDE)).toBeUndefined();
+    expect(winogradTile(tuned(WIDE, 'of another version'), WIDE)).toEqual(LARGE);
+  });
+
+  test('is one of a few, the default first', () => {
+    expect(names(on('gpu'), WIDE)).toEqual(['winograd 2x4x4', 'winograd 2x2x2', 'direct']);
+    expect(names(on('gpu'), NARROW)).toEqual(['direct', 'winograd 2x4x4', 'winograd 2x2x2']);
+    expect(names(on('gpu'), shape(192, 96, 2, 216))).toEqual(['winograd 2x2x2', 'direct']);
+    expect(names(on('gpu'), shape(192, 96, 1, 216))).toEqual(['direct']);
+  });
+
+  test('needs bindings that hold the points of its weight', () => {
+    const size = shape(768, 384, 8, 216); // 64 points take 75 MB, 144 170 MB
+    expect(names(on('gpu'), size)).toEqual(['winograd 2x2x2', 'direct']);
+    const large = { ...on('gpu'), limits: { maxStorageBufferBindingSize: 2 ** 30 } };
+    expect(names(large, size)).toEqual(['winograd 2x4x4', 'winograd 2x2x2', 'direct']);
+  });
+
+  test('can be asked for, and forbidden', () => {
+    expect(winogradTile(on('plain'), NARROW, true)).toEqual(LARGE);
+    expect(winogradTile(on('plain'), shape(6, 6, 1, 27), true)).toBeUndefined();
+    expect(winogradTile(on('gpu'), WIDE, false)).toBeUndefined();
   });
 });

@@ -1,6 +1,8 @@
-/** Which algorithm a 3³ convolution takes: the sum over its taps (`conv3`) or Winograd's (`winogradConv3`). */
+/** Which algorithm a 3³ convolution takes: the sum over its taps (`conv3`) or Winograd's (`winogradConv3`), with tiles of one size or another. */
 
+import { pointsOfTile, type Tile } from '../../shaders/winograd.wgsl.ts';
 import type { Target } from '../tape/op.ts';
+import type { Tensor } from '../tape/tensor.ts';
 
 export interface ConvolutionShape {
   /** Voxels of the map. */
@@ -11,34 +13,65 @@ export interface ConvolutionShape {
   readonly edge: number;
 }
 
-/** As a tuning names them; the default first. */
-export const ALGORITHMS = ['direct', 'winograd'] as const;
-export type Algorithm = (typeof ALGORITHMS)[number];
+/** @param x [bricks, edge³, K] @param weight [27, K, N] */
+export function convolutionShape(x: Tensor, weight: Tensor): ConvolutionShape {
+  return { rows: x.rows, inner: x.channels, columns: weight.channels, edge: Math.round(Math.cbrt(x.shape[1]!)) };
+}
 
 /** Names a convolution in a tuning. */
 export function keyOfConvolution({ rows, inner, columns, edge }: ConvolutionShape): string {
   return `convolution rows=${rows} inner=${inner} columns=${columns} edge=${edge}`;
 }
 
-/** Cubes of 2³ voxels do not cross a brick's face. */
-export function canUseWinograd({ edge }: ConvolutionShape): boolean {
-  return edge >= 2;
+export interface Algorithm {
+  /** As a tuning names it. */
+  readonly name: string;
+  /** Of Winograd's. */
+  readonly tile?: Tile;
 }
 
-/** What was measured on this adapter; where nothing was, what is known of its class, which of GPUs is nothing. */
-export function usesWinograd(target: Target, shape: ConvolutionShape): boolean {
-  if (!canUseWinograd(shape)) return false;
+const winograd = (...tile: Tile): Algorithm => ({ name: `winograd ${tile.join('x')}`, tile });
+const DIRECT: Algorithm = { name: 'direct' };
+/** The larger tile has fewer products and smaller transforms, and needs more registers. */
+const WINOGRAD = [winograd(2, 4, 4), winograd(2, 2, 2)] as const;
+
+/** Bytes that a binding may have. */
+export function largestBinding({ limits }: Target): number {
+  return limits?.maxStorageBufferBindingSize ?? 128 * 1024 * 1024; // WebGPU's default, which every adapter has
+}
+
+/** Those that a convolution can take, the default first: what was measured here, or else what is known of the class of adapter. */
+export function algorithmsFor(target: Target, shape: ConvolutionShape): readonly Algorithm[] {
+  // Tiles do not cross a brick's face, and the points of the weight must fit a binding.
+  const most = largestBinding(target) / (4 * shape.inner * shape.columns);
+  const fitting = WINOGRAD.filter(({ tile }) => Math.max(...tile!) <= shape.edge && pointsOfTile(tile!) <= most);
+  const all = [...fitting, DIRECT];
   const tuned = target.tuning?.[keyOfConvolution(shape)];
-  if (tuned !== undefined) return tuned === ('winograd' satisfies Algorithm);
-  return target.class === 'software-subgroups' && paysInSoftware(target.subgroupSize, shape);
+  const first = all.find(({ name }) => name === tuned) ?? all.find(({ tile }) => !tile || pays(target, shape, tile))!;
+  return [first, ...all.filter((algorithm) => algorithm !== first)];
+}
+
+/** The tile of Winograd's algorithm where it is to be used. @param forced whether it is wherever it can be, or nowhere */
+export function winogradTile(target: Target, shape: ConvolutionShape, forced?: boolean): Tile | undefined {
+  if (forced === false) return undefined;
+  const algorithms = algorithmsFor(target, shape);
+  return (forced ? algorithms.find(({ tile }) => tile) : algorithms[0])?.tile;
 }
 
 /**
  * What Winograd's transforms cost beside what it saves: those of maps shrink with channels, for each value meets them all, those of weights with
- * rows. Measured on lavapipe (8 lanes) and SwiftShader (4), forward and backward (`npm run bench -- savings`): at a cost of 1 or less it is 1.1 to
- * 2.2 times as fast as the sum over taps, at 2 0.7 to 1.1 times.
+ * rows. Measured forward and backward (`npm run bench -- savings`): from a cost of 1 down it is 1.05 to 2.8 times as fast as the sum over taps on
+ * SwiftShader (4 lanes) and lavapipe (8), and at 2 no faster; on an H100 1.2 to 2.4 times by tiles of 2³.
  */
-function paysInSoftware(lanes: number, { rows, inner, columns }: ConvolutionShape): boolean {
-  const [ofMaps, ofWeights] = lanes >= 8 ? [32, 250] : [16, 170];
-  return (ofMaps * (inner + columns)) / (inner * columns) + ofWeights / rows <= 1;
+function pays(target: Target, { rows, inner, columns }: ConvolutionShape, tile: Tile): boolean {
+  const cost = costsOn(target, tile);
+  return cost !== undefined && (cost.maps * (inner + columns)) / (inner * columns) + cost.weights / rows <= 1;
+}
+
+function costsOn({ class: kind, subgroupSize, matrices }: Target, tile: Tile) {
+  if (kind === 'gpu') return matrices?.length ? undefined : { maps: 20, weights: 400 }; // matrix units do the direct one's products
+  if (kind !== 'software-subgroups') return undefined;
+  const isLarge = pointsOfTile(tile) > 64;
+  if (subgroupSize >= 8) return isLarge ? { maps: 13, weights: 800 } : { maps: 32, weights: 250 };
+  return isLarge ? { maps: 4.5, weights: 500 } : { maps: 16, weights: 170 };
 }

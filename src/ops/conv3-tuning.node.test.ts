@@ -9,7 +9,7 @@ import type { Precision } from '../tape/tensor.ts';
 import { Variables } from '../tape/variables.ts';
 import { likeGpu, testDevice } from '../testing/device.ts';
 import { conv3 } from './conv3.ts';
-import { keyOfConvolution, usesWinograd } from './conv3-algorithm.ts';
+import { keyOfConvolution, winogradTile } from './conv3-algorithm.ts';
 import { convolutionQuestions } from './conv3-tuning.ts';
 import { densifyConv3 } from './densify-conv3.ts';
 import { scale } from './scale.ts';
@@ -48,10 +48,12 @@ describe('the tuner is asked for the algorithm', () => {
   test('of each distinct convolution that has a choice, the one with most work first', () => {
     const questions = convolutionQuestions(gpu, [tapeOf()]);
     expect(questions.map(({ key }) => key)).toEqual([12, 4].map((inner) => keyOfConvolution(shapeOf(inner))));
-    expect(questions[0]!.candidates.map(({ name }) => name)).toEqual(['direct', 'winograd']);
-    const [direct, winograd] = questions[0]!.candidates.map((way) => questions[0]!.kernelsOf(way).map(({ id }) => id));
-    expect(direct!.filter((id) => id.startsWith('winograd'))).toEqual([]);
-    expect(winograd!.filter((id) => id.startsWith('winograd'))).toHaveLength(3);
+    const [question] = questions;
+    expect(question!.candidates.map(({ name }) => name)).toEqual(['direct', 'winograd 2x4x4', 'winograd 2x2x2']);
+    const transforms = question!.candidates.map(
+      (way) => question!.kernelsOf(way).filter(({ id }) => id.startsWith('winograd')).length,
+    );
+    expect(transforms).toEqual([0, 3, 3]);
   });
 
   test('on GPUs, unless matrix units are to do the products', () => {
@@ -66,12 +68,12 @@ describe('the tuner is asked for the algorithm', () => {
   test.each(['float32', 'mixed'] as const)('by both passes of each, on the same numbers: %s', async (precision) => {
     const device = likeGpu(await testDevice());
     const [question] = convolutionQuestions(device.report, [tapeOf(precision)]);
-    const watch = clock({ direct: 2, winograd: 1 });
+    const watch = clock({ direct: 3, 'winograd 2x4x4': 1, 'winograd 2x2x2': 2 });
     const tuning = await tune(device, [question!], { stopwatch: watch, ...PATIENT });
-    expect(tuning).toEqual({ [question!.key]: 'winograd' }); // they agree: nothing else is timed
-    expect(watch.asked).toEqual(['direct', 'winograd', 'winograd', 'direct', 'direct', 'winograd']);
-    expect(usesWinograd({ ...gpu, tuning }, shapeOf(12))).toBe(true);
-    expect(usesWinograd({ ...gpu, tuning }, shapeOf(4))).toBe(false);
+    expect(tuning).toEqual({ [question!.key]: 'winograd 2x4x4' }); // they agree: each is timed
+    expect(watch.asked).toHaveLength(9);
+    expect(winogradTile({ ...gpu, tuning }, shapeOf(12))).toEqual([2, 4, 4]);
+    expect(winogradTile({ ...gpu, tuning }, shapeOf(4))).toBeUndefined();
     const setting = question!.trial(Number.POSITIVE_INFINITY)!;
     const scratch = await Scratch.allocate(device, question!.bytes);
     for (const way of question!.candidates) {
@@ -89,7 +91,7 @@ describe('the tuner is asked for the algorithm', () => {
   test('keeps the direct one where the other is not clearly faster', async () => {
     const device = likeGpu(await testDevice());
     const [question] = convolutionQuestions(device.report, [tapeOf()]);
-    const watch = clock({ direct: 1, winograd: 0.99 });
+    const watch = clock({ direct: 1, 'winograd 2x4x4': 0.99, 'winograd 2x2x2': 0.98 });
     expect(await tune(device, [question!], { stopwatch: watch, ...PATIENT })).toEqual({ [question!.key]: 'direct' });
   });
 

@@ -10,10 +10,10 @@ import { Tape } from '../tape/tape.ts';
 import { type Shape, type Storage, Tensor } from '../tape/tensor.ts';
 import { conv3 } from './conv3.ts';
 import {
-  ALGORITHMS,
   type Algorithm,
+  algorithmsFor,
   type ConvolutionShape,
-  canUseWinograd,
+  convolutionShape,
   keyOfConvolution,
 } from './conv3-algorithm.ts';
 import { REORDERED } from './gemm-choice.ts';
@@ -22,12 +22,9 @@ import type { Scratch } from './trial-scratch.ts';
 import type { Alternative, Question, Trial } from './tuner.ts';
 import { winogradConv3 } from './winograd-conv3.ts';
 
-interface Way extends Alternative {
-  readonly name: Algorithm;
-}
+type Way = Algorithm & Alternative;
 
-const WAYS: readonly Way[] = ALGORITHMS.map((name) => ({ name, tolerance: REORDERED }));
-/** Of a trial's map: its points are eight times as large. */
+/** Of a trial's map: its points are some times as large. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -37,18 +34,17 @@ const MOST_BYTES = 64 * 1024 * 1024;
 export function convolutionQuestions(target: Target, tapes: readonly Tape[]): Question<Way>[] {
   if (target.class !== 'gpu' || target.matrices?.length) return [];
   const found = new Map<string, Convolution & { flops: number }>();
-  for (const { backward, launch } of tapes.flatMap((tape) => tape.dispatches)) {
-    const { tunable, flops = 0 } = launch;
-    if (backward || tunable?.form !== 'product') continue;
-    const { addressing, skip, borders } = tunable.variant;
-    if (addressing !== 'neighbours' || skip || borders || !canUseWinograd(tunable.shape)) continue;
-    const key = keyOfConvolution(tunable.shape);
-    const same = found.get(key);
-    if (same) same.flops += flops;
-    else found.set(key, { shape: tunable.shape, storage: tunable.operands.a!.storage, flops });
+  for (const { name, inputs, output } of tapes.flatMap((tape) => tape.ops)) {
+    if (name !== conv3.opName && name !== winogradConv3.opName) continue;
+    const { x, weight } = inputs as { readonly x: Tensor; readonly weight: Tensor };
+    const shape = convolutionShape(x, weight);
+    const key = keyOfConvolution(shape);
+    const flops = (found.get(key)?.flops ?? 0) + (output.requiresGrad ? 1 : 1 / 3) * flopsOf(shape);
+    found.set(key, { shape, storage: x.storage, flops });
   }
   return [...found]
     .map(([key, { flops, ...convolution }]) => questionOf(target, key, convolution, flops))
+    .filter(({ candidates }) => candidates.length > 1)
     .sort((a, b) => b.flops - a.flops);
 }
 
@@ -72,11 +68,11 @@ function questionOf(target: Target, key: string, c: Convolution, flops: number):
   const rowsOf = (side: number) => (side * edge) ** 3;
   return {
     key,
-    candidates: WAYS,
+    candidates: algorithmsFor(target, c.shape).map((algorithm) => ({ ...algorithm, tolerance: REORDERED })),
     flops,
     bytes: 4 * Math.max(rowsOf(cut(Number.POSITIVE_INFINITY)) * widest, 27 * inner * columns),
-    kernelsOf({ name }) {
-      const { tape } = record(target, c, name, 1);
+    kernelsOf(way) {
+      const { tape } = record(target, c, way, 1);
       return [...new Map(tape.dispatches.map(({ kernel }) => [kernel.id, kernel])).values()];
     },
     trial(mostFlops) {
@@ -84,14 +80,14 @@ function questionOf(target: Target, key: string, c: Convolution, flops: number):
       return {
         flops: flopsOf({ ...c.shape, rows: rowsOf(side) }),
         isCut: rowsOf(side) < rows,
-        build: (device, { name }, scratch) => build(device, record(target, c, name, side, scratch), scratch),
+        build: (device, way, scratch) => build(device, record(target, c, way, side, scratch), scratch),
       };
     },
   };
 }
 
 /** The convolution and both gradients on a cube of bricks. Without scratch memory it can be looked at, not run. */
-function record(target: Target, { shape, storage }: Convolution, name: Algorithm, side: number, scratch?: Scratch) {
+function record(target: Target, { shape, storage }: Convolution, { tile }: Algorithm, side: number, scratch?: Scratch) {
   const { inner, columns, edge } = shape;
   const tape = new Tape(target, storage === 'f16' ? 'mixed' : 'float32');
   const grid = new BrickGrid(side, side, side);
@@ -100,7 +96,8 @@ function record(target: Target, { shape, storage }: Convolution, name: Algorithm
     scratch?.tensor(name, shape, stored, true) ?? new Tensor(name, shape, 'f32', 'parameter', true, false, stored);
   const x = read('x', [grid.cells, edge ** 3, inner], storage);
   const weight = read('weight', [27, inner, columns], 'f32');
-  const y = tape.output((name === 'winograd' ? winogradConv3 : conv3)(tape, { x, weight }, table));
+  const inputs = { x, weight };
+  const y = tape.output(tile ? winogradConv3(tape, inputs, { table, tile }) : conv3(tape, inputs, table));
   const gradients = tape.backward(probe(tape, { y }, read('dy', y.shape, y.storage)));
   const results = [y, ...[x, weight].map((parameter) => tape.output(gradients.get(parameter)!))];
   return { tape, table, results };

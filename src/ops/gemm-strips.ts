@@ -12,7 +12,7 @@ import {
   stripWeightGradientKernel,
   tapsOfTile,
 } from '../../shaders/gemm/strip-weight-gradient.wgsl.ts';
-import { looksAround, PHASES } from '../../shaders/lib/rows.ts';
+import { isBatched, looksAround, PHASES } from '../../shaders/lib/rows.ts';
 import { foldWorkgroups, type Target } from '../tape/op.ts';
 import { type Choice, mostSplits, type SplitChoice } from './gemm-choice.ts';
 
@@ -52,7 +52,7 @@ export function stripTile(
   return {
     lanes,
     subgroups,
-    strips: addressing === 'batches' ? Math.min(most, stripsOf(rows, lanes)) : most,
+    strips: isBatched(addressing) ? Math.min(most, stripsOf(rows, lanes)) : most,
     length: 1,
     columns: across,
     unroll: wide ? 1 : 4,

@@ -16,7 +16,7 @@ import {
   tapsOfBlock,
   tileWeightGradientKernel,
 } from '../../shaders/gemm/tile-weight-gradient.wgsl.ts';
-import { PHASES, TAPS } from '../../shaders/lib/rows.ts';
+import { isBatched, PHASES, TAPS } from '../../shaders/lib/rows.ts';
 import type { Target } from '../tape/op.ts';
 import {
   type Candidate,
@@ -150,7 +150,7 @@ export function tileWeightGradients(
   shape: WeightGradientShape,
 ): readonly Candidate<SplitChoice>[] {
   const { inner, columns } = shape;
-  const joint = variant.addressing === 'batches' ? inner : shape.taps * inner;
+  const joint = isBatched(variant.addressing) ? inner : shape.taps * inner;
   const least = Math.min(...GRADIENT_COLUMNS.map((across) => padded(columns, across)));
   const across = GRADIENT_COLUMNS.find((c) => padded(columns, c) === least)!;
   const memory = (t: WorkgroupTile) => gradientTileMemory(t, tapsOfBlock(variant, inner, t.down));
@@ -187,7 +187,7 @@ export function weightGradientBy(
   shape: WeightGradientShape,
 ): Candidate<SplitChoice> {
   const { inner, columns, taps, vectors } = shape;
-  const isBatches = variant.addressing === 'batches';
+  const isBatches = isBatched(variant.addressing);
   const y = Math.ceil((isBatches ? inner : taps * inner) / t.down) * (isBatches ? taps : 1);
   const blocks = { x: Math.ceil(columns / t.across), y, depth: t.depth };
   return {

@@ -13,12 +13,12 @@
  */
 
 import { weightGradientFinishKernel } from '../../shaders/gemm/finish.wgsl.ts';
-import type { AxisMatrix } from '../../shaders/lib/cube.ts';
+import { type CubeMatrix, type Matrix, transposed } from '../../shaders/lib/cube.ts';
 import { placeSumsKernel } from '../../shaders/up-conv3.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, need, needRank, needShape, type Recorder, readsAhead } from '../tape/op.ts';
 import type { Shape, Tensor } from '../tape/tensor.ts';
-import { type CubeLayout, matrix, transform, transposed } from './cube-transform.ts';
+import { type CubeLayout, transform } from './cube-transform.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
@@ -34,13 +34,13 @@ export type UpConv3Inputs = {
 };
 
 /** Values at 0, 1, −1, ∞ of W1[0] + W1[1]·z; of a bias that is the same at both; of W2 by s, which mirrors its taps. */
-const UP: AxisMatrix = matrix('up', [[1, 0], [1, 1], [1, -1], [0, 1]]); // biome-ignore format: a matrix
-const UP_BIAS: AxisMatrix = matrix('upBias', [[1], [2], [0], [1]]);
-const TAPS: AxisMatrix = matrix('taps', [[0, 0, 1], [1, 1, 1], [1, -1, 1], [1, 0, 0]]); // biome-ignore format: a matrix
+const UP = cube('up', [[1, 0], [1, 1], [1, -1], [0, 1]]); // biome-ignore format: a matrix
+const UP_BIAS = cube('upBias', [[1], [2], [0], [1]]);
+const TAPS = cube('taps', [[0, 0, 1], [1, 1, 1], [1, -1, 1], [1, 0, 0]]); // biome-ignore format: a matrix
 /** Coefficients of the product from its values. */
-const PRODUCT: AxisMatrix = matrix('product', [[1, 0, 0, 0], [0, 0.5, -0.5, -1], [-1, 0.5, 0.5, 0], [0, 0, 0, 1]]); // biome-ignore format: a matrix
+const PRODUCT = cube('product', [[1, 0, 0, 0], [0, 0.5, -0.5, -1], [-1, 0.5, 0.5, 0], [0, 0, 0, 1]]); // biome-ignore format: a matrix
 /** A fine voxel's own coarse voxel meets it at w = 1 or 2. */
-const OWN: AxisMatrix = matrix('own', [[0, 1, 1, 0]]);
+const OWN = cube('own', [[0, 1, 1, 0]]);
 
 /** Points of the transforms, and places of the composed kernel. */
 const POINTS = 64;
@@ -222,4 +222,9 @@ function recordPlaceSums(recorder: Recorder, dy: Tensor, table: BrickTable): Ten
 
 function sizes(upWeight: Tensor, weight: Tensor) {
   return { inner: upWeight.shape[0]!, middle: weight.shape[1]!, columns: weight.shape[2]! };
+}
+
+/** The same matrix on each axis. */
+function cube(name: string, matrix: Matrix): CubeMatrix {
+  return { name, axes: [matrix, matrix, matrix] };
 }

@@ -1,6 +1,7 @@
-/** Winograd's algorithm against the sum over taps where the op cases are too small: more rows than one chunk has. */
+/** Winograd's algorithm in chunks, against the sum over taps. The op cases have all of their tiles in one. */
 
 import { expect, test } from 'vitest';
+import type { Tile } from '../../shaders/winograd.wgsl.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
@@ -13,15 +14,18 @@ import { conv3 } from './conv3.ts';
 import { probe } from './probe.ts';
 import { winogradConv3 } from './winograd-conv3.ts';
 
-async function results(op: typeof conv3, [inner, columns]: readonly [number, number]) {
+const [INNER, COLUMNS] = [6, 20];
+
+/** @param most bytes of a binding, as far as the op knows. Without a tile the direct one's. */
+async function results(edge: number, most: number, tile?: Tile) {
   const device = await testDevice();
-  const tape = new Tape(device.report);
+  const tape = new Tape({ ...device.report, limits: { ...device.limits, maxStorageBufferBindingSize: most } });
   const variables = new Variables(device.limits.maxStorageBufferBindingSize);
   const grid = new BrickGrid(2, 2, 1);
   const table = brickTable(tape, 'all', grid, 1, grid.cells);
-  const x = variables.parameter('x', [grid.cells, 16 ** 3, inner]);
-  const inputs = { x, weight: variables.parameter('weight', [27, inner, columns]) };
-  const y = tape.output(op(tape, inputs, table));
+  const x = variables.parameter('x', [grid.cells, edge ** 3, INNER]);
+  const inputs = { x, weight: variables.parameter('weight', [27, INNER, COLUMNS]) };
+  const y = tape.output(tile ? winogradConv3(tape, inputs, { table, tile }) : conv3(tape, inputs, table));
   const dy = tape.input('dy', y.shape);
   const gradients = [...tape.backward(probe(tape, { y }, dy))];
   const outputs = [['y', y] as const, ...gradients.map(([{ name }, gradient]) => [name, gradient] as const)];
@@ -36,17 +40,20 @@ async function results(op: typeof conv3, [inner, columns]: readonly [number, num
   const values = await Promise.all(outputs.map(async ([name, tensor]) => [name, await plan.read(tensor)] as const));
   plan.destroy();
   variables.destroy();
-  const transforms = tape.dispatches.filter(({ kernel }) => kernel.id === 'winograd-input').length;
-  return { values: new Map(values), transforms };
+  const transforms = tape.dispatches.filter(({ kernel }) => kernel.id.startsWith('winograd-input'));
+  return { values: new Map(values), rows: transforms.map(({ launch }) => launch.uniforms!.rows) };
 }
 
 test.each([
-  [2, 300],
-  [300, 2],
-] as const)('in three chunks, of unequal size: %i to %i channels', async (inner, columns) => {
-  const direct = await results(conv3, [inner, columns]);
-  const winograd = await results(winogradConv3, [inner, columns]);
-  expect([direct.transforms, winograd.transforms]).toEqual([0, 3 * 3]); // y, dx and dWeight
+  // 4 bricks of 16 tiles with 144 points of 20 channels, 4 bytes each
+  { tile: [2, 4, 4], edge: 8, most: 144 * 22 * COLUMNS * 4, chunks: [22, 22, 20] },
+  // 4 bricks of one tile with 64 points
+  { tile: [2, 2, 2], edge: 2, most: 64 * 3 * COLUMNS * 4, chunks: [2, 2] },
+] as const)('equals the direct one, tiles of $tile in bricks of edge $edge', async ({ tile, edge, most, chunks }) => {
+  const direct = await results(edge, most);
+  const winograd = await results(edge, most, tile);
+  expect(direct.rows).toEqual([]);
+  expect(winograd.rows).toEqual([chunks, chunks, chunks].flat()); // y, dx and dWeight
   expect([...winograd.values.keys()].sort()).toEqual(['weight', 'x', 'y']);
   for (const [name, values] of direct.values)
     compare(name, winograd.values.get(name)!, Float64Array.from(values), 1e-5);

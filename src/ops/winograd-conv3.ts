@@ -1,39 +1,52 @@
 /**
- * The 3³ convolution of `conv3` by Winograd's algorithm F(2, 3) on each axis: 2³ results need 4³ = 64 products instead of 27 · 8 = 216, between
- * transforms that only add and halve. In f32 it is as accurate as the sum over taps.
+ * The 3³ convolution of `conv3` by Winograd's algorithm, F(2, 3) or F(4, 3) on each axis: a tile of 2 × 4 × 4 voxels needs 4 · 6 · 6 = 144 products
+ * instead of 27 · 32 = 864, between transforms of its values, of the weight and of the results. In f32 it is as accurate as the sum over taps.
  *
- * A cube of 2³ voxels is a row of the grid half as fine. From the 4³ values around it come its 64 points (Bᵀ x), from the 27 taps those of
- * the weight (G w); each point is a matrix product of its own, and the results come from the products at all points (Aᵀ m). The weight's gradient
- * goes the same way back: Gᵀ (points of x ⊗ A dy). The gradient of x is the convolution of dy with the mirrored, transposed weight.
+ * From the values in and around a tile come its points, from the 27 taps those of the weight; each point is a matrix product of its own with
+ * a row for each tile, and the results come from the products at all points. The weight's gradient goes the same way back: (points of x) ⊗ (dy at
+ * the products). The gradient of x is the convolution of dy with the mirrored, transposed weight.
  *
- * The points of a map are 8 times as large as the map, so a launch takes a chunk of the rows, which also keeps them in a GPU's cache.
+ * The points of a map are 4.5 times as large as the map, with tiles of 2³ 8 times. So a launch takes a chunk of the rows.
  */
 
 import { addKernel } from '../../shaders/elementwise.wgsl.ts';
-import { winogradInputKernel, winogradOutputKernel, winogradSpreadKernel } from '../../shaders/winograd.wgsl.ts';
+import { transposed } from '../../shaders/lib/cube.ts';
+import {
+  pointsOfTile,
+  type Tile,
+  transformOf,
+  winogradInputKernel,
+  winogradOutputKernel,
+  winogradSpreadKernel,
+} from '../../shaders/winograd.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
-import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
+import { defineOp, need, needRank, needShape, type Recorder, type Target } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
 import type { Conv3Inputs } from './conv3.ts';
-import { type CubeLayout, matrix, transform, transposed } from './cube-transform.ts';
+import { largestBinding } from './conv3-algorithm.ts';
+import { type CubeLayout, transform } from './cube-transform.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
 const NAME = 'winogradConv3';
-const POINTS = 64;
-/** Values of w₋₁ + w₀ z + w₁ z² at 0, 1, −1 and ∞, those at ±1 halved. */
-const TAPS = matrix('winogradTaps', [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]); // biome-ignore format: a matrix
-/** Of a map's points that are held at a time. */
-const CHUNK_BYTES = 64 * 1024 * 1024;
+/** Of a map's points that are held at a time: launches of a chunk wait for each other, which a large GPU notices. */
+const MOST_CHUNK_BYTES = 256 * 1024 * 1024;
 
-/** Inputs are those of `conv3`, on bricks of edge 2 at least. */
+export interface WinogradConv3Attributes {
+  readonly table: BrickTable;
+  /** Divides a brick. */
+  readonly tile: Tile;
+}
+
+/** Inputs are those of `conv3`. */
 export const winogradConv3 = defineOp({
   name: NAME,
 
-  infer({ x, weight, bias }: Conv3Inputs, table: BrickTable) {
+  infer({ x, weight, bias }: Conv3Inputs, { table, tile }: WinogradConv3Attributes) {
     const edge = edgeOn(NAME, 'x', x, table);
-    need(edge >= 2, `${NAME}: argument "x"`, 'bricks of one voxel', 'bricks of edge 2, 4, 8 …');
+    const fits = tile.every((voxels) => voxels <= edge);
+    need(fits, `${NAME}: argument "x"`, `bricks of edge ${edge}`, `tiles of ${tile.join(' × ')} voxels in them`);
     needRank(NAME, 'weight', weight, 3, '[27, input channels, output channels]');
     const columns = weight.shape[2]!;
     needShape(NAME, 'weight', weight, [27, x.channels, columns]);
@@ -41,20 +54,21 @@ export const winogradConv3 = defineOp({
     return [x.shape[0]!, x.shape[1]!, columns];
   },
 
-  forward(recorder, { x, weight, bias }, table, y) {
+  forward(recorder, { x, weight, bias }, attributes, y) {
     const [, inner, columns] = weight.shape as [number, number, number];
-    recordConvolution(recorder, table, { x, weight, layout: { point: inner * columns, row: columns }, bias, y });
+    const layout = { point: inner * columns, row: columns };
+    recordConvolution(recorder, attributes, { x, weight, layout, bias, y });
   },
 
-  backward(recorder, { inputs: { x, weight }, attributes: table, dy, needs, gradientSoFar }) {
+  backward(recorder, { inputs: { x, weight }, attributes, dy, needs, gradientSoFar }) {
     const [, inner, columns] = weight.shape as [number, number, number];
     let dx: Tensor | undefined;
     if (needs('x')) {
       dx = recorder.like('dx', x);
       const mirrored = { base: 26 * inner * columns, point: -inner * columns, row: 1, column: columns };
-      recordConvolution(recorder, table, { x: dy, weight, layout: mirrored, residual: gradientSoFar('x'), y: dx });
+      recordConvolution(recorder, attributes, { x: dy, weight, layout: mirrored, residual: gradientSoFar('x'), y: dx });
     }
-    const dWeight = needs('weight') ? recordGradient(recorder, table, x, dy, weight) : undefined;
+    const dWeight = needs('weight') ? recordGradient(recorder, attributes, x, dy, weight) : undefined;
     const dBias = needs('bias')
       ? recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels: columns })[0]
       : undefined;
@@ -72,18 +86,20 @@ interface Convolution {
   readonly y: Tensor;
 }
 
-function recordConvolution(recorder: Recorder, table: BrickTable, c: Convolution): void {
+function recordConvolution(recorder: Recorder, attributes: WinogradConv3Attributes, c: Convolution): void {
+  const { tile } = attributes;
   const { x, y, bias, residual } = c;
   const [inner, columns] = [x.channels, y.channels];
-  const weights = recorder.tensor('weightPoints', [POINTS, inner, columns]);
-  transform(recorder, TAPS, c.weight, weights, c.layout);
-  const output = winogradOutputKernel(bias !== undefined, residual !== undefined);
-  for (const chunk of chunksOf(x, Math.max(inner, columns))) {
-    const points = recordPoints(recorder, table, x, chunk);
-    const products = recorder.tensor('products', [POINTS, chunk.rows, columns]);
+  const { points, addressing, chunks } = cut(recorder.target, tile, x, Math.max(inner, columns));
+  const weights = recorder.tensor('weightPoints', [points, inner, columns]);
+  transform(recorder, transformOf(tile, 'taps'), c.weight, weights, c.layout);
+  const output = winogradOutputKernel(tile, bias !== undefined, residual !== undefined);
+  for (const chunk of chunks) {
+    const values = recordPoints(recorder, attributes, x, chunk);
+    const products = recorder.tensor('products', [points, chunk.rows, columns]);
     recordProduct(recorder, {
-      addressing: 'batches',
-      a: points,
+      addressing,
+      a: values,
       weight: weights,
       layout: { strideTap: inner * columns, strideInner: columns, strideColumn: 1 },
       rows: chunk.rows,
@@ -96,17 +112,25 @@ function recordConvolution(recorder: Recorder, table: BrickTable, c: Convolution
 }
 
 /** Records the weight's gradient. */
-function recordGradient(recorder: Recorder, table: BrickTable, x: Tensor, dy: Tensor, weight: Tensor): Tensor {
+function recordGradient(
+  recorder: Recorder,
+  attributes: WinogradConv3Attributes,
+  x: Tensor,
+  dy: Tensor,
+  weight: Tensor,
+): Tensor {
+  const { tile } = attributes;
   const [inner, columns] = [x.channels, dy.channels];
+  const { points, addressing, chunks } = cut(recorder.target, tile, x, Math.max(inner, columns));
   let total: Tensor | undefined;
-  for (const chunk of chunksOf(x, Math.max(inner, columns))) {
-    const points = recordPoints(recorder, table, x, chunk);
-    const spread = recorder.tensor('dProducts', [POINTS, chunk.rows, columns]);
-    recorder.dispatch(winogradSpreadKernel(), { dy, points: spread }, launchOf(chunk, columns));
-    const sums = recorder.tensor('dWeightPoints', [POINTS, inner, columns]);
+  for (const chunk of chunks) {
+    const values = recordPoints(recorder, attributes, x, chunk);
+    const spread = recorder.tensor('dProducts', [points, chunk.rows, columns]);
+    recorder.dispatch(winogradSpreadKernel(tile), { dy, points: spread }, launchOf(chunk, columns));
+    const sums = recorder.tensor('dWeightPoints', [points, inner, columns]);
     recordWeightGradient(recorder, {
-      addressing: 'batches',
-      a: points,
+      addressing,
+      a: values,
       d: spread,
       rows: chunk.rows,
       inner,
@@ -121,35 +145,39 @@ function recordGradient(recorder: Recorder, table: BrickTable, x: Tensor, dy: Te
     } else total = sums;
   }
   const dWeight = recorder.tensor('dWeight', weight.shape);
-  transform(recorder, transposed(TAPS), total!, dWeight, { point: inner * columns, row: columns });
+  transform(recorder, transposed(transformOf(tile, 'taps')), total!, dWeight, { point: inner * columns, row: columns });
   return dWeight;
 }
 
-/** Some coarse rows. */
+/** Some tiles of a map. */
 interface Chunk {
   readonly firstRow: number;
   readonly rows: number;
+  /** Of the map's bricks. */
   readonly edgeLog2: number;
 }
 
-function chunksOf(x: Tensor, channels: number): readonly Chunk[] {
-  const rows = x.rows / 8;
-  const edgeLog2 = Math.log2(Math.cbrt(x.shape[1]!)) - 1;
-  const count = Math.ceil((4 * POINTS * rows * channels) / CHUNK_BYTES);
-  const each = Math.ceil(rows / count);
-  return Array.from({ length: Math.ceil(rows / each) }, (_, i) => ({
-    firstRow: i * each,
-    rows: Math.min(each, rows - i * each),
-    edgeLog2: Math.round(edgeLog2),
-  }));
+/** @param channels of the wider of the maps whose points a chunk holds */
+function cut(target: Target, tile: Tile, x: Tensor, channels: number) {
+  const edgeLog2 = Math.round(Math.log2(Math.cbrt(x.shape[1]!)));
+  const points = pointsOfTile(tile);
+  const rows = x.rows / (tile[0] * tile[1] * tile[2]);
+  const most = Math.min(MOST_CHUNK_BYTES, largestBinding(target));
+  const each = Math.max(1, Math.min(rows, Math.floor(most / (4 * points * channels))));
+  const even = Math.ceil(rows / Math.ceil(rows / each));
+  const chunks = Array.from({ length: Math.ceil(rows / even) }, (_, i): Chunk => {
+    return { firstRow: i * even, rows: Math.min(even, rows - i * even), edgeLog2 };
+  });
+  return { points, addressing: points === 64 ? 'batches' : 'batches144', chunks } as const;
 }
 
 function launchOf(chunk: Chunk, channels: number) {
   return perElement(chunk.rows * channels, { channels, ...chunk });
 }
 
-function recordPoints(recorder: Recorder, { neighbours }: BrickTable, x: Tensor, chunk: Chunk): Tensor {
-  const points = recorder.tensor('points', [POINTS, chunk.rows, x.channels]);
-  recorder.dispatch(winogradInputKernel(), { x, neighbours, points }, launchOf(chunk, x.channels));
+function recordPoints(recorder: Recorder, { table, tile }: WinogradConv3Attributes, x: Tensor, chunk: Chunk): Tensor {
+  const { neighbours } = table;
+  const points = recorder.tensor('points', [pointsOfTile(tile), chunk.rows, x.channels]);
+  recorder.dispatch(winogradInputKernel(tile), { x, neighbours, points }, launchOf(chunk, x.channels));
   return points;
 }

@@ -21,9 +21,12 @@ export interface Target {
   readonly tuning?: Tuning;
   /** Shapes of matrices that the adapter multiplies in hardware; empty unless they were asked for. */
   readonly matrices?: readonly SubgroupMatrix[];
-  /** How many threads a workgroup may have; left out, WebGPU's default. */
+  /** How many threads a workgroup may have, and how large a binding may be; left out, WebGPU's defaults. */
   readonly limits?: Partial<
-    Pick<AdapterReport['limits'], 'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX'>
+    Pick<
+      AdapterReport['limits'],
+      'maxComputeInvocationsPerWorkgroup' | 'maxComputeWorkgroupSizeX' | 'maxStorageBufferBindingSize'
+    >
   >;
 }
 

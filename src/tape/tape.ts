@@ -140,6 +140,11 @@ export class Tape implements Recorder {
     return output;
   }
 
+  /** The ops recorded so far, in order. */
+  get ops(): readonly { readonly name: string; readonly inputs: Inputs; readonly output: Tensor }[] {
+    return this.records.map(({ definition, inputs, output }) => ({ name: definition.name, inputs, output }));
+  }
+
   tensor(name: string, shape: Shape, dtype: DType = 'f32'): Tensor {
     return new Tensor(`${this.path}${this.opName}.${name}`, shape, dtype, 'activation', false, this.recomputing);
   }

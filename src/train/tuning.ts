@@ -48,7 +48,7 @@ export async function chooseKernels(
     const { pass, update, judge } = recordRun(config, { ...device.report, tuning });
     return [...new Set([pass.tape, update.tape, judge.tape])];
   };
-  return tuneInTurn(device.report, tapesFor, async (questions) => {
+  return tuneInTurn(device.report, tapesFor, async (questions, share) => {
     const versions = new Map(questions.map((question) => [question.key, versionOf(question)]));
     const missing = questions.filter(({ key }) => choices[entryOf(key)]?.version !== versions.get(key));
     const keep = (names: Tuning) => {
@@ -62,7 +62,7 @@ export async function chooseKernels(
       isMeasuring = true;
       // The defaults first: a candidate that costs the device, or the process, is not tried twice.
       await keep(Object.fromEntries(missing.map(({ key, candidates }) => [key, candidates[0]!.name])));
-      const milliseconds = most - (now() - began); // finding the questions counts
+      const milliseconds = share * (most - (now() - began)); // finding the questions counts
       await keep(await tune(device, missing, { milliseconds, stopwatch }));
     }
     return Object.fromEntries(questions.map(({ key }) => [key, choices[entryOf(key)]!.name]));

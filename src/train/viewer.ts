@@ -29,7 +29,8 @@ export interface ViewerTape {
 
 export function recordViewer(model: HySparK, target: Tape['target'], precision?: Precision): ViewerTape {
   const tape = new Tape(target, precision);
-  const graph = model.graph(tape, { batch: 1, training: false });
+  // Its memory is beside that of training: no scratch space for speed.
+  const graph = model.graph(tape, { batch: 1, training: false, savings: { winograd: false } });
   tape.report(graph.loss);
   const { reconstruction, image, visible } = graph;
   return { tape, graph, restored: tape.output(unpatch(tape, { prediction: reconstruction, image }, { visible })) };
