@@ -22,14 +22,9 @@ interface Algorithm {
   readonly output: Matrix;
 }
 
-/** F(2, 3) at the points 0, 1, −1 and ∞; F(4, 3) at 0, 1, −1, −½, 2 and ∞, which round least of those tried. */
-// biome-ignore format: matrices
+/** F(2, 3) and F(4, 3), by points and ∞: those of the latter round least of some that were tried. */
 const ALGORITHMS: Record<TileEdge, Algorithm> = {
-  2: {
-    input: [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]],
-    taps: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
-    output: [[1, 1, 1, 0], [0, 1, -1, -1]],
-  },
+  2: pointsOf([0, 1, -1]),
   4: pointsOf([0, 1, -1, -1 / 2, 2]),
 };
 
