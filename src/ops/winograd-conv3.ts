@@ -30,8 +30,11 @@ import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
 
 const NAME = 'winogradConv3';
-/** Of a map's points that are held at a time: launches of a chunk wait for each other, which a large GPU notices. */
-const MOST_CHUNK_BYTES = 256 * 1024 * 1024;
+/**
+ * Of a map's points that are held at a time: launches of a chunk wait for each other, which a large GPU notices. Half of it where maps are stored as f16,
+ * which is to save memory.
+ */
+const MOST_CHUNK_BYTES = { f32: 256 * 1024 * 1024, f16: 128 * 1024 * 1024 };
 
 export interface WinogradConv3Attributes {
   readonly table: BrickTable;
@@ -162,7 +165,7 @@ function cut(target: Target, tile: Tile, x: Tensor, channels: number) {
   const edgeLog2 = Math.round(Math.log2(Math.cbrt(x.shape[1]!)));
   const points = pointsOfTile(tile);
   const rows = x.rows / (tile[0] * tile[1] * tile[2]);
-  const most = Math.min(MOST_CHUNK_BYTES, largestBinding(target));
+  const most = Math.min(MOST_CHUNK_BYTES[x.storage === 'f16' ? 'f16' : 'f32'], largestBinding(target));
   const each = Math.max(1, Math.min(rows, Math.floor(most / (4 * points * channels))));
   const even = Math.ceil(rows / Math.ceil(rows / each));
   const chunks = Array.from({ length: Math.ceil(rows / even) }, (_, i): Chunk => {
