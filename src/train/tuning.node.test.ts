@@ -78,6 +78,10 @@ describe('choosing kernels', () => {
     const tuning = await choose(device, config, timings + 1);
     for (const { key } of algorithms) expect(tuning[key]).toBe('winograd 2x2x2');
     expect(Object.keys(tuning).some((key) => /^product addressing=batches/.test(key))).toBe(true);
+    // The crop that a run is judged on needs no memory for them.
+    const judged = recordRun(config, { ...device.report, tuning }).judge.tape.ops.map(({ name }) => name);
+    expect(judged).toContain('conv3');
+    expect(judged).not.toContain('winogradConv3');
     // No product is asked about that no launch is left of.
     const { pass, update, judge } = recordRun(config, { ...device.report, tuning });
     const left = new Set(

@@ -52,9 +52,12 @@ export class HySparKEncoder {
     this.norm = new LayerNorm(declare, 'vit.norm', channels[4], 1e-5);
   }
 
-  /** @param image [bricks, 16³, 1], in 0..1: the bricks of `table`. */
-  apply(tape: Tape, image: Tensor, table: BrickTable): EncoderFeatures {
-    const stem = tape.scope('stem', () => this.stem.apply(tape, image, table));
+  /**
+   * @param image [bricks, 16³, 1], in 0..1: the bricks of `table`
+   * @param winograd as for `Conv3.apply`
+   */
+  apply(tape: Tape, image: Tensor, table: BrickTable, winograd?: boolean): EncoderFeatures {
+    const stem = tape.scope('stem', () => this.stem.apply(tape, image, table, false, winograd));
     const stages: Tensor[] = [];
     const features: Tensor[] = [];
     let x = stem;
@@ -63,7 +66,7 @@ export class HySparKEncoder {
         for (const block of blocks) x = block.apply(tape, x, table);
         stages.push(x);
         if (s === 4) return;
-        features.push(this.widen[s]!.apply(tape, x, table));
+        features.push(this.widen[s]!.apply(tape, x, table, false, winograd));
         x = maxPool(tape, { x: features[s]! }, undefined);
       });
     });

@@ -52,7 +52,7 @@ export interface GraphOptions {
 export interface Savings {
   /** The decoder's transposed convolutions composed with the convolutions that follow them. */
   readonly upConv?: boolean;
-  /** Winograd's algorithm for the decoder's other 3³ convolutions. */
+  /** Winograd's algorithm for 3³ convolutions. */
   readonly winograd?: boolean;
   /** Densify and its convolution as a sparse product plus a constant; it always pays. */
   readonly densify?: boolean;
@@ -108,7 +108,7 @@ export class HySparK {
     const volume = tape.input('volume', [batch, ...grid.voxels(PATCH)]);
     const image = gatherBricks(tape, { volume }, { table: all, edge: PATCH });
     const seen = gatherBricks(tape, { volume }, { table: visible, edge: PATCH });
-    const encoder = tape.scope('encoder', () => this.encoder.apply(tape, seen, visible));
+    const encoder = tape.scope('encoder', () => this.encoder.apply(tape, seen, visible, savings.winograd));
     const densified = this.densify(tape, encoder, { visible, all }, savings.densify ?? true);
     const fused: Tensor[] = [];
     const decoded: Tensor[] = [];
