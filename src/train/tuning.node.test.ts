@@ -91,6 +91,24 @@ describe('choosing kernels', () => {
     for (const key of Object.keys(tuning)) expect(key.startsWith('convolution') || keys.has(key), key).toBe(true);
   });
 
+  test('leaves half of the time to the kernels', async () => {
+    let timings = 0;
+    const stopwatch: Stopwatch = {
+      now: () => timings * 1e6,
+      async time(_, name) {
+        timings++;
+        return name === 'direct' ? 2 : 1;
+      },
+    };
+    // The first question takes nine timings, and half of the time ten.
+    const tuning = (await chooseKernels(device, config, cache, undefined, { stopwatch, milliseconds: 20e6 }))!;
+    const algorithms = Object.entries(tuning).filter(([key]) => key.startsWith('convolution'));
+    expect(timingsOf(first)).toBe(9);
+    expect(algorithms.filter(([, name]) => name !== 'direct')).toHaveLength(1);
+    expect(algorithms.length).toBeGreaterThan(1);
+    expect(timings).toBe(20);
+  });
+
   test('measures again what was chosen from other kernels', async () => {
     const tuning = await choose();
     const { path, ...stored } = await file();
