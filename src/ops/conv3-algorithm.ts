@@ -69,9 +69,10 @@ function pays(target: Target, { rows, inner, columns }: ConvolutionShape, tile: 
 }
 
 function costsOn({ class: kind, subgroupSize, matrices }: Target, tile: Tile) {
-  if (kind === 'gpu') return matrices?.length ? undefined : { maps: 20, weights: 400 }; // matrix units do the direct one's products
-  if (kind !== 'software-subgroups') return undefined;
   const isLarge = pointsOfTile(tile) > 64;
+  // Matrix units do the direct one's products. No large tile has been timed on a GPU but by the tuner.
+  if (kind === 'gpu') return matrices?.length || isLarge ? undefined : { maps: 20, weights: 400 };
+  if (kind !== 'software-subgroups') return undefined;
   if (subgroupSize >= 8) return isLarge ? { maps: 13, weights: 800 } : { maps: 32, weights: 250 };
   return isLarge ? { maps: 4.5, weights: 500 } : { maps: 16, weights: 170 };
 }
