@@ -12,6 +12,7 @@ import {
   applyFeedForward,
   BatchNormReLU,
   Conv3,
+  type Conv3Options,
   DepthwiseConv3,
   LayerNorm,
   Linear,
@@ -75,13 +76,11 @@ export class TransformerBlock {
   }
 }
 
-export interface DecoderOptions {
+export interface DecoderOptions extends Pick<Conv3Options, 'winograd'> {
   /** Batch norm takes the batch's statistics and moves the running ones; otherwise it uses the running ones. */
   readonly training: boolean;
   /** Whether a transposed convolution and the convolution after it run as one map; unless given, where that is less work. */
   readonly upConv?: boolean;
-  /** Whether 3³ convolutions use Winograd's algorithm if they can; unless given, where that is faster. */
-  readonly winograd?: boolean;
 }
 
 /** Decoder weights start near zero: normal 0.02, in effect not truncated. */
@@ -109,12 +108,13 @@ export class ConvPair {
     { training, winograd }: DecoderOptions,
     up?: TransposedConv2,
   ): Tensor {
+    const options = { cancelled: training, winograd };
     return tape.recomputable(() => {
       const first = up
         ? applyComposed(tape, up, this.conv1, x, table, training)
-        : this.conv1.apply(tape, x, table, training, winograd);
+        : this.conv1.apply(tape, x, table, options);
       const once = this.norm1.apply(tape, first, training);
-      return this.norm2.apply(tape, this.conv2.apply(tape, once, table, training, winograd), training);
+      return this.norm2.apply(tape, this.conv2.apply(tape, once, table, options), training);
     });
   }
 }

@@ -54,6 +54,13 @@ export function applyFeedForward(tape: Tape, first: Linear, second: Linear, x: T
   return feedForward(tape, { x, ...inputs, residual }, undefined);
 }
 
+export interface Conv3Options {
+  /** A batch norm of the batch's own statistics follows and takes the bias out again: its gradient is zero. */
+  readonly cancelled?: boolean;
+  /** Whether Winograd's algorithm is used if it can be; unless given, where that is faster. */
+  readonly winograd?: boolean;
+}
+
 /** 3³ convolution over bricks. */
 export class Conv3 {
   readonly weight: Tensor;
@@ -70,11 +77,7 @@ export class Conv3 {
     this.bias = declare.parameter(`${name}.bias`, [columns], 'vector', start.bias);
   }
 
-  /**
-   * @param cancelled a batch norm of the batch's own statistics follows and takes the bias out again: its gradient is zero.
-   * @param winograd whether Winograd's algorithm is used if it can be; unless given, where that is faster
-   */
-  apply(tape: Tape, x: Tensor, table: BrickTable, cancelled = false, winograd?: boolean): Tensor {
+  apply(tape: Tape, x: Tensor, table: BrickTable, { cancelled = false, winograd }: Conv3Options = {}): Tensor {
     const { weight } = this;
     const bias = cancelled ? this.bias.constant() : this.bias;
     const tile = winogradTile(tape.target, convolutionShape(x, weight), winograd);
@@ -87,7 +90,7 @@ export class Conv3 {
   }
 }
 
-/** `up`, then `conv`, as one map; `cancelled` as for `Conv3.apply`. */
+/** `up`, then `conv`, as one map; `cancelled` as in `Conv3Options`. */
 export function applyComposed(
   tape: Tape,
   up: TransposedConv2,

@@ -13,14 +13,15 @@ import { keyOfConvolution, winogradTile } from './conv3-algorithm.ts';
 import { convolutionQuestions } from './conv3-tuning.ts';
 import { densifyConv3 } from './densify-conv3.ts';
 import { scale } from './scale.ts';
+import { sum } from './sum.ts';
 import { Scratch } from './trial-scratch.ts';
 import { type Stopwatch, tune } from './tuner.ts';
 
 const gpu: Target = { class: 'gpu', subgroupSize: 0 };
 const PATIENT = { milliseconds: 1e6 };
 
-/** Convolutions of 4 to 12 and 12 to 12 channels, the second twice, one of tokens, and one that densifies. */
-function tapeOf(precision: Precision = 'float32', edge = 4, bricks = 2): Tape {
+/** Convolutions of 4 to 12 and 12 to 12 channels, the second twice, one of tokens, and one that densifies; with gradients or without. */
+function tapeOf(precision: Precision = 'float32', edge = 4, bricks = 2, goesBack = true): Tape {
   const tape = new Tape(gpu, precision);
   const variables = new Variables();
   const grid = new BrickGrid(bricks, bricks, bricks);
@@ -35,6 +36,7 @@ function tapeOf(precision: Precision = 'float32', edge = 4, bricks = 2): Tape {
   const [token, bias] = [variables.parameter('token', [8]), variables.parameter('bias', [12])];
   const x = tape.input('seen', [visible.bricks, 8, 8]);
   densifyConv3(tape, { x, token, weight: weight('densify', 8, 12), bias }, { visible, all });
+  if (goesBack) tape.backward(sum(tape, { x: y }, {}));
   return tape;
 }
 
@@ -54,6 +56,13 @@ describe('the tuner is asked for the algorithm', () => {
       (way) => question!.kernelsOf(way).filter(({ id }) => id.startsWith('winograd')).length,
     );
     expect(transforms).toEqual([0, 3, 3]);
+  });
+
+  test('where there are gradients', () => {
+    const looking = tapeOf('float32', 4, 2, false);
+    expect(convolutionQuestions(gpu, [looking])).toEqual([]);
+    const flops = (tapes: Tape[]) => convolutionQuestions(gpu, tapes).map((question) => question.flops);
+    expect(flops([tapeOf(), looking])).toEqual(flops([tapeOf()]));
   });
 
   test('on GPUs, unless matrix units are to do the products', () => {

@@ -28,18 +28,19 @@ type Way = Algorithm & Alternative;
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
- * The distinct convolutions of tapes for this target, by their FLOPs; the largest first. None where matrix units were asked for, which do the
- * direct one's products, nor on software adapters, whose table was measured.
+ * The distinct convolutions of tapes for this target, by their FLOPs; the largest first. None of tapes without gradients, for both passes are
+ * timed; none where matrix units were asked for, which do the direct one's products, nor on software adapters, whose table was measured.
  */
 export function convolutionQuestions(target: Target, tapes: readonly Tape[]): Question<Way>[] {
   if (target.class !== 'gpu' || target.matrices?.length) return [];
   const found = new Map<string, Convolution & { flops: number }>();
-  for (const { name, inputs, output } of tapes.flatMap((tape) => tape.ops)) {
+  const training = tapes.filter(({ dispatches }) => dispatches.some(({ backward }) => backward));
+  for (const { name, inputs } of training.flatMap((tape) => tape.ops)) {
     if (name !== conv3.opName && name !== winogradConv3.opName) continue;
     const { x, weight } = inputs as { readonly x: Tensor; readonly weight: Tensor };
     const shape = convolutionShape(x, weight);
     const key = keyOfConvolution(shape);
-    const flops = (found.get(key)?.flops ?? 0) + (output.requiresGrad ? 1 : 1 / 3) * flopsOf(shape);
+    const flops = (found.get(key)?.flops ?? 0) + flopsOf(shape);
     found.set(key, { shape, storage: x.storage, flops });
   }
   return [...found]

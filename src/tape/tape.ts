@@ -141,8 +141,8 @@ export class Tape implements Recorder {
   }
 
   /** The ops recorded so far, in order. */
-  get ops(): readonly { readonly name: string; readonly inputs: Inputs; readonly output: Tensor }[] {
-    return this.records.map(({ definition, inputs, output }) => ({ name: definition.name, inputs, output }));
+  get ops(): readonly { readonly name: string; readonly inputs: Inputs }[] {
+    return this.records.map(({ definition, inputs }) => ({ name: definition.name, inputs }));
   }
 
   tensor(name: string, shape: Shape, dtype: DType = 'f32'): Tensor {

@@ -6,8 +6,8 @@
 import { HysparkError } from '../errors.ts';
 import type { AdapterReport } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
+import { tuneInTurn } from '../ops/tune-in-turn.ts';
 import { type Question, TUNING_MILLISECONDS, type TuneOptions, tune } from '../ops/tuner.ts';
-import { tuneInTurn } from '../ops/tuning.ts';
 import { fnv1a32 } from '../random.ts';
 import type { Store } from '../store/store.ts';
 import type { Tuning } from '../tape/op.ts';

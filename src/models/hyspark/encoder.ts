@@ -7,7 +7,7 @@ import type { BrickGrid } from '../../bricks/grid.ts';
 import type { BrickTable } from '../../bricks/table.ts';
 import { MedNeXtBlock, TransformerBlock } from '../../nn/blocks.ts';
 import type { Declarations } from '../../nn/declare.ts';
-import { Conv3, LayerNorm } from '../../nn/layers.ts';
+import { Conv3, type Conv3Options, LayerNorm } from '../../nn/layers.ts';
 import { maxPool } from '../../ops/max-pool.ts';
 import { positionAdd } from '../../ops/position-add.ts';
 import type { Tape } from '../../tape/tape.ts';
@@ -52,12 +52,9 @@ export class HySparKEncoder {
     this.norm = new LayerNorm(declare, 'vit.norm', channels[4], 1e-5);
   }
 
-  /**
-   * @param image [bricks, 16³, 1], in 0..1: the bricks of `table`
-   * @param winograd as for `Conv3.apply`
-   */
-  apply(tape: Tape, image: Tensor, table: BrickTable, winograd?: boolean): EncoderFeatures {
-    const stem = tape.scope('stem', () => this.stem.apply(tape, image, table, false, winograd));
+  /** @param image [bricks, 16³, 1], in 0..1: the bricks of `table`. */
+  apply(tape: Tape, image: Tensor, table: BrickTable, options: Pick<Conv3Options, 'winograd'> = {}): EncoderFeatures {
+    const stem = tape.scope('stem', () => this.stem.apply(tape, image, table, options));
     const stages: Tensor[] = [];
     const features: Tensor[] = [];
     let x = stem;
@@ -66,7 +63,7 @@ export class HySparKEncoder {
         for (const block of blocks) x = block.apply(tape, x, table);
         stages.push(x);
         if (s === 4) return;
-        features.push(this.widen[s]!.apply(tape, x, table, false, winograd));
+        features.push(this.widen[s]!.apply(tape, x, table, options));
         x = maxPool(tape, { x: features[s]! }, undefined);
       });
     });

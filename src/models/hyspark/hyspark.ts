@@ -7,7 +7,7 @@
 import { BrickGrid, PATCH } from '../../bricks/grid.ts';
 import { visibleCount } from '../../bricks/mask.ts';
 import { type BrickTable, brickTable } from '../../bricks/table.ts';
-import { ConvPair, smallLinear, UpBlock } from '../../nn/blocks.ts';
+import { ConvPair, type DecoderOptions, smallLinear, UpBlock } from '../../nn/blocks.ts';
 import type { Declarations } from '../../nn/declare.ts';
 import { fanInUniform, ones, truncatedNormal, zeros } from '../../nn/initialisers.ts';
 import { Conv3, Linear } from '../../nn/layers.ts';
@@ -49,11 +49,7 @@ export interface GraphOptions {
 }
 
 /** Exact shortcuts, equal to the plain path up to rounding. Left out, each is taken where it pays. */
-export interface Savings {
-  /** The decoder's transposed convolutions composed with the convolutions that follow them. */
-  readonly upConv?: boolean;
-  /** Winograd's algorithm for 3³ convolutions. */
-  readonly winograd?: boolean;
+export interface Savings extends Omit<DecoderOptions, 'training'> {
   /** Densify and its convolution as a sparse product plus a constant; it always pays. */
   readonly densify?: boolean;
 }
@@ -108,8 +104,8 @@ export class HySparK {
     const volume = tape.input('volume', [batch, ...grid.voxels(PATCH)]);
     const image = gatherBricks(tape, { volume }, { table: all, edge: PATCH });
     const seen = gatherBricks(tape, { volume }, { table: visible, edge: PATCH });
-    const encoder = tape.scope('encoder', () => this.encoder.apply(tape, seen, visible, savings.winograd));
-    const densified = this.densify(tape, encoder, { visible, all }, savings.densify ?? true);
+    const encoder = tape.scope('encoder', () => this.encoder.apply(tape, seen, visible, savings));
+    const densified = this.densify(tape, encoder, { visible, all }, savings);
     const fused: Tensor[] = [];
     const decoded: Tensor[] = [];
     let y = densified[0]!;
@@ -134,7 +130,7 @@ export class HySparK {
     tape: Tape,
     { tokens, features }: EncoderFeatures,
     tables: DensifyConv3Tables,
-    saves: boolean,
+    { densify: saves = true, winograd }: Savings,
   ): Tensor[] {
     const sources = [tokens, features[3]!, features[2]!, features[1]!];
     return sources.map((x, n) =>
@@ -143,7 +139,9 @@ export class HySparK {
         const projection = this.projections[n]!;
         if (saves && projection instanceof Conv3) return projection.densifyAndApply(tape, x, token, tables);
         const dense = densify(tape, { x, token }, tables.visible);
-        return projection instanceof Linear ? projection.apply(tape, dense) : projection.apply(tape, dense, tables.all);
+        return projection instanceof Linear
+          ? projection.apply(tape, dense)
+          : projection.apply(tape, dense, tables.all, { winograd });
       }),
     );
   }

@@ -4,12 +4,15 @@ import { expect, test } from 'vitest';
 import { allVisible, randomMasks } from '../../bricks/mask.ts';
 import { brickTableData, writeBrickTable } from '../../bricks/table.ts';
 import type { Device } from '../../gpu/device.ts';
+import { Declarations } from '../../nn/declare.ts';
 import { compile } from '../../tape/plan.ts';
 import { Tape } from '../../tape/tape.ts';
+import { Variables } from '../../tape/variables.ts';
 import { testDevice } from '../../testing/device.ts';
 import { smallModel } from '../../testing/hyspark.ts';
 import { compare, draw } from '../../testing/run-cases.ts';
-import { allSavings, type HySparK, type Savings } from './hyspark.ts';
+import { PRESETS } from './config.ts';
+import { allSavings, HySparK, type Savings } from './hyspark.ts';
 
 const BATCH = 2;
 
@@ -60,4 +63,16 @@ test.each([
     compare(name, saved.values.get(name)!, Float64Array.from(values), name === 'loss' ? 1e-5 : 1e-3);
   }
   model.declare.variables.destroy();
+});
+
+test('with none, no part of the network takes one, wherever it would pay', () => {
+  const opsOf = (savings?: Savings) => {
+    const model = new HySparK(new Declarations(new Variables()), PRESETS.base);
+    const tape = new Tape({ class: 'gpu', subgroupSize: 32, limits: { maxStorageBufferBindingSize: 2 ** 31 } });
+    model.graph(tape, { batch: 1, training: true, savings });
+    const saved = ['densifyConv3', 'upConv3', 'winogradConv3'];
+    return new Map(saved.map((op) => [op, tape.ops.filter(({ name }) => name === op).length]));
+  };
+  expect([...opsOf().values()].every((count) => count >= 3)).toBe(true);
+  expect([...opsOf(allSavings(false)).values()]).toEqual([0, 0, 0]);
 });
