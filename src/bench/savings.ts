@@ -35,7 +35,7 @@ export const SAVINGS = defineBenchmark({
     maps: someOf(
       KINDS,
       KINDS.slice(0, 3),
-      'upsampling and the convolution after it; densify and its projection; 3³ convolution; the last in the widths of `base`, for real GPUs',
+      'with commas: up-conv, upsampling and the convolution after it; densify and its projection; winograd, a 3³ convolution; winograd-wide, the same in the widths of the base preset, for real GPUs',
     ),
     kernels: oneOf(['no', 'yes'], "where the saving way's time goes, too"),
     repeats: REPEATS,

@@ -73,12 +73,12 @@ export const STEP = defineBenchmark({
     matrices: MATRICES,
     convolution: oneOf(
       ['chosen', 'direct', 'winograd'],
-      'algorithm of 3³ convolutions: chosen as for a run, which on a real GPU is by measuring; or one for all that can',
+      'algorithm of 3³ convolutions: chosen as for a run, on a real GPU by measuring; or always the same, where it can be',
     ),
     tuning: whole(
       TUNING_MILLISECONDS,
       [0, 60_000],
-      'milliseconds for choosing kernels by measuring, on a real GPU; 0 for the defaults',
+      'milliseconds for choosing algorithms and kernels by measuring, on a real GPU; 0 for the defaults',
     ),
     repeats: REPEATS,
   },
