@@ -61,17 +61,16 @@ export function winogradTile(target: Target, shape: ConvolutionShape, forced?: b
 /**
  * What Winograd's transforms cost beside what it saves: those of maps shrink with channels, for each value meets them all, those of weights with
  * rows. Measured forward and backward (`npm run bench -- savings`): from a cost of 1 down it is 1.05 to 2.8 times as fast as the sum over taps on
- * SwiftShader (4 lanes) and lavapipe (8), and at 2 no faster; on an H100 1.2 to 2.4 times by tiles of 2³.
+ * SwiftShader (4 lanes) and lavapipe (8), and at 2 no faster; on an H100 2 to 4.6 times by the large tile and 1.2 to 2.5 times by the small one.
  */
 function pays(target: Target, { rows, inner, columns }: ConvolutionShape, tile: Tile): boolean {
   const cost = costsOn(target, tile);
   return cost !== undefined && (cost.maps * (inner + columns)) / (inner * columns) + cost.weights / rows <= 1;
 }
 
-function costsOn({ class: kind, subgroupSize, matrices }: Target, tile: Tile) {
+function costsOn({ class: kind, subgroupSize }: Target, tile: Tile) {
   const isLarge = pointsOfTile(tile) > 64;
-  // Matrix units do the direct one's products. No large tile has been timed on a GPU but by the tuner.
-  if (kind === 'gpu') return matrices?.length || isLarge ? undefined : { maps: 20, weights: 400 };
+  if (kind === 'gpu') return isLarge ? { maps: 10, weights: 400 } : { maps: 20, weights: 400 };
   if (kind !== 'software-subgroups') return undefined;
   if (subgroupSize >= 8) return isLarge ? { maps: 13, weights: 800 } : { maps: 32, weights: 250 };
   return isLarge ? { maps: 4.5, weights: 500 } : { maps: 16, weights: 170 };

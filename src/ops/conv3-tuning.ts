@@ -29,10 +29,10 @@ const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
  * The distinct convolutions of tapes for this target, by their FLOPs; the largest first. None of tapes without gradients, for both passes are
- * timed; none where matrix units were asked for, which do the direct one's products, nor on software adapters, whose table was measured.
+ * timed; none on software adapters, whose table was measured.
  */
 export function convolutionQuestions(target: Target, tapes: readonly Tape[]): Question<Way>[] {
-  if (target.class !== 'gpu' || target.matrices?.length) return [];
+  if (target.class !== 'gpu') return [];
   const found = new Map<string, Convolution & { flops: number }>();
   const training = tapes.filter(({ dispatches }) => dispatches.some(({ backward }) => backward));
   for (const { name, inputs } of training.flatMap((tape) => tape.ops)) {

@@ -158,7 +158,9 @@ describe('a workgroup has no more threads than the adapter allows', () => {
     expect(most(384, 32)).toEqual([192, 384]);
     expect(most(512, 128)).toEqual([512, 512]);
     const [, gradients] = candidatesFor(allowing(384, 32), 96, 96);
-    expect(gradients![0]!.name).toBe('128x96x8 by 8x4, 1024 workgroups');
+    const names = gradients!.map(({ name }) => name);
+    expect(names[0]).toBe('64x96x8 by 8x4, 1024 workgroups');
+    expect(names).toContain('128x96x8 by 8x4, 1024 workgroups');
   });
 
   test('256, on a device that allows no more', async () => {

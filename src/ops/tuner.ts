@@ -11,6 +11,17 @@ import type { Tuning } from '../tape/op.ts';
 import type { Plan } from '../tape/plan.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { Scratch } from './trial-scratch.ts';
+import {
+  type Bench,
+  CLEARLY,
+  type FirstTrial,
+  firstTrial,
+  isMeasured,
+  mostInARow,
+  trialFlops,
+  warmUp,
+  whileBusy,
+} from './trial-warm-up.ts';
 
 /** A way to do something. */
 export interface Alternative {
@@ -73,16 +84,6 @@ export const TUNING_MILLISECONDS = 2000;
 const COMPILED_AHEAD = 4;
 /** Timings of each candidate, in turns with the others. */
 const ROUNDS = 3;
-/** A GPU that was idle runs at a fraction of its clock for a while: the default is run until it gets no faster, so often at most. */
-const MOST_WARM_UPS = 40;
-/** A candidate must need less than this share of the default's time: less is noise, and the default is known to be good elsewhere. */
-const CLEARLY = 0.97;
-/** Work of a trial's launch: about what this GPU does in so long, which fills it. The first is a guess. */
-const TRIAL_MILLISECONDS = 2;
-const FIRST_FLOPS = 2e9;
-const LEAST_FLOPS = 1e8;
-/** Of what is submitted at a time, whatever the clock says: some milliseconds of a large GPU, a second of a small one. */
-const MOST_FLOPS = 1e11;
 /** Results are compared over so many numbers at the start and at the end. */
 const COMPARED = 16384;
 /** Of the largest: how far apart two results may be stored that hardly differ, as neighbours among f16's numbers. */
@@ -103,27 +104,30 @@ export async function tune(
   );
   if (!scratch) return tuning;
   const alarm = alarmIn(deadline - stopwatch.now());
+  const bench = { device, scratch, stopwatch, isUp };
+  let first: FirstTrial | undefined;
   try {
     const compiled: Promise<readonly Alternative[]>[] = []; // some questions ahead of the one that is measured
-    let flops = FIRST_FLOPS;
+    let flops = 0;
     for (const [n, question] of questions.entries()) {
       if (isUp()) break;
       for (const ahead of questions.slice(compiled.length, n + COMPILED_AHEAD)) {
         compiled.push(compileAll(device, ahead));
       }
-      const usable = await Promise.race([compiled[n], alarm.rings]);
+      const waiting = Promise.race([compiled[n]!, alarm.rings]);
+      const usable = await (first ? whileBusy(waiting, first.plan) : waiting).catch(onlyWhileAlive(device));
       if (!usable) break;
-      const bench = { device, scratch, stopwatch, isUp };
-      let found = await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device));
+      if (usable[0] !== question.candidates[0] || usable.length < 2) continue;
+      first ??= await firstTrial(bench, question).catch(onlyWhileAlive(device));
+      if (!first) continue;
+      flops ||= first.flops;
+      const found = await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device));
       if (!found) continue;
-      const suited = found.flopsPerMillisecond * TRIAL_MILLISECONDS;
-      // The first shows how fast this GPU is; if it was too short to fill it, it is measured again.
-      const again = n === 0 && found.isCut && suited > 2 * flops;
-      flops = Math.min(MOST_FLOPS, Math.max(LEAST_FLOPS, suited));
-      if (again) found = (await fastest(bench, question, usable, flops).catch(onlyWhileAlive(device))) ?? found;
+      flops = trialFlops(found.flopsPerMillisecond);
       tuning[question.key] = found.name;
     }
   } finally {
+    first?.plan.destroy();
     alarm.off();
     scratch.destroy();
   }
@@ -141,20 +145,11 @@ async function compileAll(device: Device, { candidates, kernelsOf }: Question): 
   return (await Promise.all(all)).filter((candidate) => candidate !== undefined);
 }
 
-interface Bench {
-  readonly device: Device;
-  readonly scratch: Scratch;
-  readonly stopwatch: Stopwatch;
-  isUp(): boolean;
-}
-
 interface Found {
   /** Of the candidate to take. */
   readonly name: string;
   /** Of the default. */
   readonly flopsPerMillisecond: number;
-  /** Whether it was tried on fewer rows than it has. */
-  readonly isCut: boolean;
 }
 
 /** Undefined where the default does not run, the clock does not, or time is up before all were measured. */
@@ -166,7 +161,7 @@ async function fastest(
 ): Promise<Found | undefined> {
   const [usual] = candidates;
   const setting = trialOf(mostFlops);
-  if (!setting || usable[0] !== usual || usable.length < 2) return undefined;
+  if (!setting) return undefined;
   const trials: { readonly name: string; readonly plan: Plan; readonly times: number[]; agrees: boolean }[] = [];
   let expected: readonly Float32Array[] | undefined;
   try {
@@ -185,8 +180,7 @@ async function fastest(
         : candidate === usual && values.every((list) => list.every(Number.isFinite));
       expected ??= values;
     }
-    const { flops, isCut } = setting;
-    const most = Math.max(1, Math.floor(MOST_FLOPS / flops));
+    const most = mostInARow(setting);
     const agreeing = trials.filter(({ agrees }) => agrees);
     if (agreeing[0]) await warmUp(agreeing[0].plan, isUp);
     for (let round = 0; round < ROUNDS; round++) {
@@ -194,8 +188,7 @@ async function fastest(
       for (const { name, plan, times } of round % 2 === 0 ? agreeing : [...agreeing].reverse()) {
         if (isUp()) return undefined;
         const milliseconds = await stopwatch.time(plan, name, most);
-        const isMeasured = milliseconds > 0 && Number.isFinite(milliseconds);
-        if (!isMeasured) return undefined; // not by this clock
+        if (!isMeasured(milliseconds)) return undefined; // not by this clock
         times.push(milliseconds);
       }
     }
@@ -204,19 +197,9 @@ async function fastest(
     const limit = CLEARLY * first.milliseconds;
     const quick = others.filter(({ milliseconds }) => milliseconds < limit);
     const best = quick.reduce((a, b) => (b.milliseconds < a.milliseconds ? b : a), quick[0] ?? first);
-    return { name: best.name, flopsPerMillisecond: flops / first.milliseconds, isCut };
+    return { name: best.name, flopsPerMillisecond: setting.flops / first.milliseconds };
   } finally {
     for (const { plan } of trials) plan.destroy();
-  }
-}
-
-/** Runs a plan until three rows of it in turn were no faster than the fastest before. */
-async function warmUp(plan: Plan, isUp: () => boolean): Promise<void> {
-  let [fastest, inTurn] = [Number.POSITIVE_INFINITY, 0];
-  for (let n = 0; n < MOST_WARM_UPS && inTurn < 3 && !isUp(); n++) {
-    const milliseconds = Math.max(0, await plan.time(1));
-    inTurn = milliseconds < CLEARLY * fastest ? 0 : inTurn + 1;
-    fastest = Math.min(fastest, milliseconds);
   }
 }
 
