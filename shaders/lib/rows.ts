@@ -5,11 +5,17 @@
  * so with s = log2(edge) a row's low 3s bits are its voxel and the rest its brick.
  */
 
+/** Matrices in a launch of as many products. */
+const BATCHES = [64, 75, 144, 600] as const;
+type Batches = `batches${(typeof BATCHES)[number]}`;
+
 /**
  * How taps address rows: itself (1 tap); its 27 neighbours through the brick table; its 8 children on the grid twice as fine; for
- * each child the 8 voxels whose corner it lies in; the 4³ voxels of the finer grid around it; the same row of 64 or 144 matrices.
+ * each child the 8 voxels whose corner it lies in; the 4³ voxels of the finer grid around it; the same row of some matrices.
  */
-export type Addressing = 'rows' | 'neighbours' | 'children' | 'corners' | 'windows' | 'batches' | 'batches144';
+export type Addressing = 'rows' | 'neighbours' | 'children' | 'corners' | 'windows' | Batches;
+
+const ofBatches = Object.fromEntries(BATCHES.map((n) => [`batches${n}`, n])) as Record<Batches, number>;
 
 export const TAPS: Record<Addressing, number> = {
   rows: 1,
@@ -17,8 +23,7 @@ export const TAPS: Record<Addressing, number> = {
   children: 8,
   corners: 64,
   windows: 64,
-  batches: 64,
-  batches144: 144,
+  ...ofBatches,
 };
 
 /** Independent products in one launch, which share the taps out among them: one for each child, one for each matrix. */
@@ -28,13 +33,19 @@ export const PHASES: Record<Addressing, number> = {
   children: 1,
   corners: 8,
   windows: 1,
-  batches: 64,
-  batches144: 144,
+  ...ofBatches,
 };
 
+/** The addressing of so many matrices. */
+export function batchesOf(count: number): Addressing {
+  const found = BATCHES.find((n) => n === count);
+  if (!found) throw new Error(`no launch has ${count} products`);
+  return `batches${found}`;
+}
+
 /** Each tap is a product of its own: a matrix's. */
-export function isBatched(addressing: Addressing): addressing is 'batches' | 'batches144' {
-  return addressing === 'batches' || addressing === 'batches144';
+export function isBatched(addressing: Addressing): addressing is Batches {
+  return addressing in ofBatches;
 }
 
 /** Addressing that looks across bricks' faces, and so reads the brick table. */

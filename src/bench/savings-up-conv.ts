@@ -15,7 +15,7 @@ function upConvCase(bricks: number, edge: number, inner: number, columns: number
       const x = parameter('x', [all.bricks, edge ** 3, inner]);
       const [upWeight, upBias] = [parameter('upWeight', [inner, 8, inner]), parameter('upBias', [inner])];
       const [weight, bias] = [parameter('weight', [27, inner, columns]), parameter('bias', [columns])];
-      if (saving) return upConv3(tape, { x, upWeight, upBias, weight, bias }, all);
+      if (saving) return upConv3(tape, { x, upWeight, upBias, weight, bias }, { table: all });
       const fine = transposedConv2(tape, { x, weight: upWeight, bias: upBias }, undefined);
       return conv3(tape, { x: fine, weight, bias }, all);
     },

@@ -1,7 +1,8 @@
-/** 3³ convolution over its taps, against Winograd's algorithm (`ops/winograd-conv3.ts`). */
+/** 3³ convolution over its taps, and upsampling with one as one map, against Winograd's algorithm (`ops/winograd-conv3.ts`, `winograd-up-conv3.ts`). */
 
-import type { Tile } from '../../shaders/winograd.wgsl.ts';
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import { conv3 } from '../ops/conv3.ts';
+import { upConv3 } from '../ops/up-conv3.ts';
 import { winogradConv3 } from '../ops/winograd-conv3.ts';
 import type { SavingCase } from './saving-case.ts';
 
@@ -21,6 +22,20 @@ function winogradCase(bricks: number, edge: number, inner: number, columns: numb
   };
 }
 
+/** As many middle channels as input channels, as in the decoder. @param edge of the coarse bricks */
+function upCase(bricks: number, edge: number, inner: number, columns: number): SavingCase {
+  return {
+    name: `winograd of upConv ${inner}→${columns}, ${bricks}³ bricks of ${edge}³, tiles of ${LARGE.join('×')}`,
+    bricks,
+    record({ tape, all, parameter }, saving) {
+      const x = parameter('x', [all.bricks, edge ** 3, inner]);
+      const up = { upWeight: parameter('W1', [inner, 8, inner]), upBias: parameter('b1', [inner]) };
+      const conv = { weight: parameter('W2', [27, inner, columns]), bias: parameter('b2', [columns]) };
+      return upConv3(tape, { x, ...up, ...conv }, { table: all, tile: saving ? LARGE : undefined });
+    },
+  };
+}
+
 /** Of the `tiny` preset and, on a few bricks, of wider ones. */
 export const WINOGRAD_CASES: readonly SavingCase[] = [
   winogradCase(3, 8, 12, 12, LARGE),
@@ -30,6 +45,9 @@ export const WINOGRAD_CASES: readonly SavingCase[] = [
   winogradCase(3, 4, 96, 96, LARGE),
   winogradCase(3, 4, 96, 96, SMALL),
   winogradCase(6, 2, 192, 96, SMALL),
+  upCase(3, 8, 12, 6),
+  upCase(3, 4, 24, 12),
+  upCase(3, 4, 96, 48),
 ];
 
 /** The decoder of the `base` preset, finest first: for real GPUs. */
@@ -42,4 +60,6 @@ export const WIDE_WINOGRAD_CASES: readonly SavingCase[] = [
     winogradCase(6, 4, 192, 192, tile),
   ]),
   winogradCase(6, 2, 768, 384, SMALL),
+  upCase(6, 8, 96, 48),
+  upCase(6, 4, 192, 96),
 ];

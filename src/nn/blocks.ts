@@ -111,7 +111,7 @@ export class ConvPair {
     const options = { cancelled: training, winograd };
     return tape.recomputable(() => {
       const first = up
-        ? applyComposed(tape, up, this.conv1, x, table, training)
+        ? applyComposed(tape, up, this.conv1, x, table, options)
         : this.conv1.apply(tape, x, table, options);
       const once = this.norm1.apply(tape, first, training);
       return this.norm2.apply(tape, this.conv2.apply(tape, once, table, options), training);

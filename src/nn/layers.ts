@@ -90,18 +90,19 @@ export class Conv3 {
   }
 }
 
-/** `up`, then `conv`, as one map; `cancelled` as in `Conv3Options`. */
+/** `up`, then `conv`, as one map. */
 export function applyComposed(
   tape: Tape,
   up: TransposedConv2,
   conv: Conv3,
   x: Tensor,
   table: BrickTable,
-  cancelled: boolean,
+  { cancelled = false, winograd }: Conv3Options,
 ): Tensor {
   const { weight } = conv;
   const bias = cancelled ? conv.bias.constant() : conv.bias;
-  return upConv3(tape, { x, upWeight: up.weight, upBias: up.bias, weight, bias }, table);
+  const tile = winogradTile(tape.target, convolutionShape(x, weight, true), winograd);
+  return upConv3(tape, { x, upWeight: up.weight, upBias: up.bias, weight, bias }, { table, tile });
 }
 
 /** Depthwise 3³ convolution over bricks. */

@@ -3,7 +3,8 @@ import type { Target } from '../tape/op.ts';
 import { algorithmsFor, type ConvolutionShape, keyOfConvolution, winogradTile } from './conv3-algorithm.ts';
 
 const on = (target: Target['class'], subgroupSize = 0): Target => ({ class: target, subgroupSize });
-const shape = (inner: number, columns: number, edge: number, bricks: number): ConvolutionShape => ({
+const shape = (inner: number, columns: number, edge: number, bricks: number, up = false): ConvolutionShape => ({
+  up,
   rows: bricks * edge ** 3,
   inner,
   columns,
@@ -37,6 +38,19 @@ describe('Winograd’s algorithm', () => {
     expect(winogradTile(on('gpu', 32), size)).toEqual(tile);
   });
 
+  test.each([
+    ['lavapipe', 'software-subgroups', 8, shape(96, 48, 4, 27, true), LARGE],
+    ['lavapipe', 'software-subgroups', 8, shape(12, 6, 8, 27, true), undefined],
+    ['SwiftShader', 'software-subgroups', 4, shape(12, 6, 8, 27, true), LARGE],
+    ['SwiftShader', 'software-subgroups', 4, shape(24, 12, 4, 27, true), undefined], // too few rows
+    ['GPUs', 'gpu', 32, shape(96, 48, 8, 216, true), LARGE],
+    ['GPUs', 'gpu', 32, shape(384, 192, 2, 216, true), undefined], // bricks smaller than the tile
+    ['GPUs', 'gpu', 32, shape(6, 6, 16, 27, true), undefined],
+  ] as const)('composed with an upsampling likewise, on %s', (_, kind, lanes, size, tile) => {
+    expect(winogradTile(on(kind, lanes), size)).toEqual(tile);
+    expect(winogradTile(on(kind, lanes), size, false)).toBeUndefined();
+  });
+
   test('is not taken where nothing was measured', () => {
     for (const target of [on('software'), on('plain')]) expect(winogradTile(target, WIDE)).toBeUndefined();
   });
@@ -65,6 +79,9 @@ describe('Winograd’s algorithm', () => {
     expect(names(on('gpu'), size)).toEqual(['winograd 2x2x2', 'direct']);
     const large = { ...on('gpu'), limits: { maxStorageBufferBindingSize: 2 ** 30 } };
     expect(names(large, size)).toEqual(['winograd 2x4x4', 'winograd 2x2x2', 'direct']);
+    const up = shape(384, 192, 4, 216, true); // 600 take 177 MB
+    expect(names(on('gpu'), up)).toEqual(['direct']);
+    expect(names(large, up)).toEqual(['winograd 2x4x4', 'direct']);
   });
 
   test('can be asked for, and forbidden', () => {

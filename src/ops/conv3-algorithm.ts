@@ -1,11 +1,16 @@
-/** Which algorithm a 3³ convolution takes: the sum over its taps (`conv3`) or Winograd's (`winogradConv3`), with tiles of one size or another. */
+/**
+ * Which algorithm a 3³ convolution takes: the sum over its taps (`conv3`) or Winograd's (`winogradConv3`), with tiles of one size or another; and which
+ * one does its composition with an upsampling (`upConv3`).
+ */
 
-import { pointsOfTile, type Tile } from '../../shaders/winograd.wgsl.ts';
+import { pointsOfTile, type Tile } from '../../shaders/lib/winograd.ts';
 import type { Target } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 
 export interface ConvolutionShape {
-  /** Voxels of the map. */
+  /** Composed with an upsampling. */
+  readonly up: boolean;
+  /** Voxels of the map that it reads. */
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
@@ -13,14 +18,19 @@ export interface ConvolutionShape {
   readonly edge: number;
 }
 
-/** @param x [bricks, edge³, K] @param weight [27, K, N] */
-export function convolutionShape(x: Tensor, weight: Tensor): ConvolutionShape {
-  return { rows: x.rows, inner: x.channels, columns: weight.channels, edge: Math.round(Math.cbrt(x.shape[1]!)) };
+/** @param x [bricks, edge³, K] @param weight [27, K, N], or [27, M, N] with an upsampling to M channels before it */
+export function convolutionShape(x: Tensor, weight: Tensor, up = false): ConvolutionShape {
+  return { up, rows: x.rows, inner: x.channels, columns: weight.channels, edge: Math.round(Math.cbrt(x.shape[1]!)) };
+}
+
+/** Multiply-adds of the sum over its taps. */
+export function productsOf({ up, rows, inner, columns }: ConvolutionShape): number {
+  return (up ? 64 : 27) * rows * inner * columns;
 }
 
 /** Names a convolution in a tuning. */
-export function keyOfConvolution({ rows, inner, columns, edge }: ConvolutionShape): string {
-  return `convolution rows=${rows} inner=${inner} columns=${columns} edge=${edge}`;
+export function keyOfConvolution({ up, rows, inner, columns, edge }: ConvolutionShape): string {
+  return `${up ? 'up-' : ''}convolution rows=${rows} inner=${inner} columns=${columns} edge=${edge}`;
 }
 
 export interface Algorithm {
@@ -34,6 +44,12 @@ const winograd = (...tile: Tile): Algorithm => ({ name: `winograd ${tile.join('x
 const DIRECT: Algorithm = { name: 'direct' };
 /** The larger tile has fewer products and smaller transforms, and needs more registers. */
 const WINOGRAD = [winograd(2, 4, 4), winograd(2, 2, 2)] as const;
+const UP = [winograd(2, 4, 4)] as const;
+
+/** Matrices that the weight becomes. */
+function pointsOf({ up }: ConvolutionShape, tile: Tile): number {
+  return up ? 8 * pointsOfTile(tile, 2) : pointsOfTile(tile, 3);
+}
 
 /** Bytes that a binding may have. */
 export function largestBinding({ limits }: Target): number {
@@ -44,7 +60,9 @@ export function largestBinding({ limits }: Target): number {
 export function algorithmsFor(target: Target, shape: ConvolutionShape): readonly Algorithm[] {
   // Tiles do not cross a brick's face, and the points of the weight must fit a binding.
   const most = largestBinding(target) / (4 * shape.inner * shape.columns);
-  const fitting = WINOGRAD.filter(({ tile }) => Math.max(...tile!) <= shape.edge && pointsOfTile(tile!) <= most);
+  const fitting = (shape.up ? UP : WINOGRAD).filter(
+    ({ tile }) => Math.max(...tile!) <= shape.edge && pointsOf(shape, tile!) <= most,
+  );
   const all = [...fitting, DIRECT];
   const tuned = target.tuning?.[keyOfConvolution(shape)];
   const first = all.find(({ name }) => name === tuned) ?? all.find(({ tile }) => !tile || pays(target, shape, tile))!;
@@ -63,15 +81,22 @@ export function winogradTile(target: Target, shape: ConvolutionShape, forced?: b
  * rows. Measured forward and backward (`npm run bench -- savings`): from a cost of 1 down it is 1.05 to 2.8 times as fast as the sum over taps on
  * SwiftShader (4 lanes) and lavapipe (8), and at 2 no faster; on an H100 2 to 4.6 times by the large tile and 1.2 to 2.5 times by the small one.
  */
-function pays(target: Target, { rows, inner, columns }: ConvolutionShape, tile: Tile): boolean {
-  const cost = costsOn(target, tile);
+function pays(target: Target, shape: ConvolutionShape, tile: Tile): boolean {
+  const { rows, inner, columns } = shape;
+  const cost = shape.up ? upCostsOn(target) : costsOn(target, tile);
   return cost !== undefined && (cost.maps * (inner + columns)) / (inner * columns) + cost.weights / rows <= 1;
 }
 
 function costsOn({ class: kind, subgroupSize }: Target, tile: Tile) {
-  const isLarge = pointsOfTile(tile) > 64;
+  const isLarge = pointsOfTile(tile, 3) > 64;
   if (kind === 'gpu') return isLarge ? { maps: 10, weights: 400 } : { maps: 20, weights: 400 };
   if (kind !== 'software-subgroups') return undefined;
   if (subgroupSize >= 8) return isLarge ? { maps: 13, weights: 800 } : { maps: 32, weights: 250 };
   return isLarge ? { maps: 4.5, weights: 500 } : { maps: 16, weights: 170 };
+}
+
+function upCostsOn({ class: kind, subgroupSize }: Target) {
+  if (kind === 'gpu') return { maps: 20, weights: 1000 };
+  if (kind !== 'software-subgroups') return undefined;
+  return subgroupSize >= 8 ? { maps: 13, weights: 800 } : { maps: 3.5, weights: 1000 };
 }

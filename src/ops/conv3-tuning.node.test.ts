@@ -16,6 +16,7 @@ import { scale } from './scale.ts';
 import { sum } from './sum.ts';
 import { Scratch } from './trial-scratch.ts';
 import { type Stopwatch, tune } from './tuner.ts';
+import { upConv3 } from './up-conv3.ts';
 
 const gpu: Target = { class: 'gpu', subgroupSize: 0 };
 const PATIENT = { milliseconds: 1e6 };
@@ -40,7 +41,7 @@ function tapeOf(precision: Precision = 'float32', edge = 4, bricks = 2, goesBack
   return tape;
 }
 
-const shapeOf = (inner: number) => ({ rows: 512, inner, columns: 12, edge: 4 });
+const shapeOf = (inner: number) => ({ up: false, rows: 512, inner, columns: 12, edge: 4 });
 const clock = (times: Record<string, number>): Stopwatch & { readonly asked: string[] } => {
   const asked: string[] = [];
   return { asked, now: () => 0, time: async (_, name) => times[asked[asked.push(name) - 1]!]! };
@@ -90,6 +91,27 @@ describe('the tuner is asked for the algorithm', () => {
       plan.destroy();
     }
     scratch.destroy();
+  });
+
+  test('composed with an upsampling, too', async () => {
+    const device = likeGpu(await testDevice());
+    const tape = new Tape(gpu);
+    const variables = new Variables();
+    const grid = new BrickGrid(2, 1, 1);
+    const table = brickTable(tape, 'all', grid, 1, grid.cells);
+    const x = scale(tape, { x: tape.input('x', [grid.cells, 64, 8]) }, { factor: 1 });
+    const up = { upWeight: variables.parameter('W1', [8, 8, 12]), upBias: variables.parameter('b1', [12]) };
+    const conv = { weight: variables.parameter('W2', [27, 12, 4]), bias: variables.parameter('b2', [4]) };
+    tape.backward(sum(tape, { x: upConv3(tape, { x, ...up, ...conv }, { table }) }, {}));
+    const [question, ...others] = convolutionQuestions(device.report, [tape]);
+    expect(others).toEqual([]);
+    const shape = { up: true, rows: 128, inner: 8, columns: 4, edge: 4 };
+    expect(question!.key).toBe(keyOfConvolution(shape));
+    const watch = clock({ direct: 3, 'winograd 2x4x4': 1 });
+    const tuning = await tune(device, [question!], { stopwatch: watch, ...PATIENT });
+    expect(watch.asked).toHaveLength(7); // they agree
+    expect(winogradTile({ ...gpu, tuning }, shape)).toEqual([2, 4, 4]);
+    expect(winogradTile({ ...gpu, tuning }, { ...shape, up: false })).toBeUndefined();
   });
 
   test('keeps the direct one where the other is not clearly faster', async () => {

@@ -1,4 +1,7 @@
-/** What there is to tune about 3³ convolutions: which algorithm each distinct one of some tapes takes, forward and backward together. */
+/**
+ * What there is to tune about 3³ convolutions, those composed with an upsampling too: which algorithm each distinct one of some tapes takes, forward and
+ * backward together.
+ */
 
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
@@ -15,11 +18,13 @@ import {
   type ConvolutionShape,
   convolutionShape,
   keyOfConvolution,
+  productsOf,
 } from './conv3-algorithm.ts';
 import { REORDERED } from './gemm-choice.ts';
 import { probe } from './probe.ts';
 import type { Scratch } from './trial-scratch.ts';
 import type { Alternative, Question, Trial } from './tuner.ts';
+import { upConv3 } from './up-conv3.ts';
 import { winogradConv3 } from './winograd-conv3.ts';
 
 type Way = Algorithm & Alternative;
@@ -36,9 +41,10 @@ export function convolutionQuestions(target: Target, tapes: readonly Tape[]): Qu
   const found = new Map<string, Convolution & { flops: number }>();
   const training = tapes.filter(({ dispatches }) => dispatches.some(({ backward }) => backward));
   for (const { name, inputs } of training.flatMap((tape) => tape.ops)) {
-    if (name !== conv3.opName && name !== winogradConv3.opName) continue;
+    const up = name === upConv3.opName;
+    if (!up && name !== conv3.opName && name !== winogradConv3.opName) continue;
     const { x, weight } = inputs as { readonly x: Tensor; readonly weight: Tensor };
-    const shape = convolutionShape(x, weight);
+    const shape = convolutionShape(x, weight, up);
     const key = keyOfConvolution(shape);
     const flops = (found.get(key)?.flops ?? 0) + flopsOf(shape);
     found.set(key, { shape, storage: x.storage, flops });
@@ -50,7 +56,7 @@ export function convolutionQuestions(target: Target, tapes: readonly Tape[]): Qu
 }
 
 /** As many products as the forward pass has, and twice as many backward. */
-const flopsOf = ({ rows, inner, columns }: ConvolutionShape) => 3 * 2 * 27 * rows * inner * columns;
+const flopsOf = (shape: ConvolutionShape) => 3 * 2 * productsOf(shape);
 
 interface Convolution {
   readonly shape: ConvolutionShape;
@@ -59,8 +65,8 @@ interface Convolution {
 }
 
 function questionOf(target: Target, key: string, c: Convolution, flops: number): Question<Way> {
-  const { rows, inner, columns, edge } = c.shape;
-  const widest = Math.max(inner, columns);
+  const { up, rows, inner, columns, edge } = c.shape;
+  const widest = Math.max(inner, (up ? 8 : 1) * columns); // numbers for each row of the larger map
   /** Bricks on each side of the largest cube of so many FLOPs and bytes. */
   const cut = (mostFlops: number) => {
     const most = Math.min(rows, rows * (mostFlops / flopsOf(c.shape)), MOST_BYTES / (4 * widest));
@@ -71,7 +77,7 @@ function questionOf(target: Target, key: string, c: Convolution, flops: number):
     key,
     candidates: algorithmsFor(target, c.shape).map((algorithm) => ({ ...algorithm, tolerance: REORDERED })),
     flops,
-    bytes: 4 * Math.max(rowsOf(cut(Number.POSITIVE_INFINITY)) * widest, 27 * inner * columns),
+    bytes: 4 * Math.max(rowsOf(cut(Number.POSITIVE_INFINITY)) * widest, 27 * inner * columns, up ? 8 * inner ** 2 : 0),
     kernelsOf(way) {
       const { tape } = record(target, c, way, 1);
       return [...new Map(tape.dispatches.map(({ kernel }) => [kernel.id, kernel])).values()];
@@ -87,9 +93,12 @@ function questionOf(target: Target, key: string, c: Convolution, flops: number):
   };
 }
 
-/** The convolution and both gradients on a cube of bricks. Without scratch memory it can be looked at, not run. */
+/**
+ * The convolution and its gradients on a cube of bricks, an upsampling to as many channels as it reads before it where they are composed. Without scratch
+ * memory it can be looked at, not run.
+ */
 function record(target: Target, { shape, storage }: Convolution, { tile }: Algorithm, side: number, scratch?: Scratch) {
-  const { inner, columns, edge } = shape;
+  const { up, inner, columns, edge } = shape;
   const tape = new Tape(target, storage === 'f16' ? 'mixed' : 'float32');
   const grid = new BrickGrid(side, side, side);
   const table = brickTable(tape, 'all', grid, 1, grid.cells);
@@ -97,10 +106,17 @@ function record(target: Target, { shape, storage }: Convolution, { tile }: Algor
     scratch?.tensor(name, shape, stored, true) ?? new Tensor(name, shape, 'f32', 'parameter', true, false, stored);
   const x = read('x', [grid.cells, edge ** 3, inner], storage);
   const weight = read('weight', [27, inner, columns], 'f32');
-  const inputs = { x, weight };
-  const y = tape.output(tile ? winogradConv3(tape, inputs, { table, tile }) : conv3(tape, inputs, table));
+  const parameters = [x, weight];
+  const composed = () => {
+    const [upWeight, upBias] = [read('upWeight', [inner, 8, inner], 'f32'), read('upBias', [inner], 'f32')];
+    parameters.push(upWeight);
+    return upConv3(tape, { x, upWeight, upBias, weight, bias: read('bias', [columns], 'f32') }, { table, tile });
+  };
+  const y = tape.output(
+    up ? composed() : tile ? winogradConv3(tape, { x, weight }, { table, tile }) : conv3(tape, { x, weight }, table),
+  );
   const gradients = tape.backward(probe(tape, { y }, read('dy', y.shape, y.storage)));
-  const results = [y, ...[x, weight].map((parameter) => tape.output(gradients.get(parameter)!))];
+  const results = [y, ...parameters.map((parameter) => tape.output(gradients.get(parameter)!))];
   return { tape, table, results };
 }
 

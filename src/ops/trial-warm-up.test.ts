@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Device } from '../gpu/device.ts';
 import type { Plan } from '../tape/plan.ts';
 import type { Scratch } from './trial-scratch.ts';
-import { type Bench, firstTrial, mostInARow, trialFlops, whileBusy } from './trial-warm-up.ts';
+import { type Bench, type FirstTrial, firstTrial, mostInARow, trialFlops, warmUp, whileBusy } from './trial-warm-up.ts';
 import type { Question } from './tuner.ts';
 
 /**
@@ -90,15 +90,26 @@ test('a trial is as long on any GPU, within bounds', () => {
   expect(mostInARow({ flops: 3e11, isCut: true, build: () => Promise.reject(new Error()) })).toBe(1);
 });
 
+test('warming up goes on while the GPU gets faster, in rows of some milliseconds', async () => {
+  const asked: number[] = [];
+  const speeds = [4, 2, 1, 0.5, 0.5, 0.495, 0.5];
+  const time = async (count: number) => count * speeds[Math.min(asked.push(count), speeds.length) - 1]!;
+  await warmUp({ time } as unknown as Plan, 6, () => false);
+  expect(asked).toEqual([1, 2, 3, 5, 6, 6, 6]); // six at most
+  asked.length = 0;
+  await warmUp({ time } as unknown as Plan, 6, () => asked.length === 2);
+  expect(asked).toEqual([1, 2]);
+});
+
 test('a GPU is kept busy while something is waited for, and no longer', async () => {
   let launches = 0;
   const time = () => new Promise<number>((done) => setTimeout(() => done(++launches), 1));
-  const plan = { time } as unknown as Plan;
+  const trial: FirstTrial = { flops: 1, plan: { time } as unknown as Plan, most: 1 };
   const pending = new Promise<string>((done) => setTimeout(() => done('compiled'), 20));
-  expect(await whileBusy(pending, plan)).toBe('compiled');
+  expect(await whileBusy(pending, trial)).toBe('compiled');
   expect(launches).toBeGreaterThan(1);
   const before = launches;
   await new Promise((done) => setTimeout(done, 10));
   expect(launches).toBe(before);
-  await expect(whileBusy(Promise.reject(new Error('broken')), plan)).rejects.toThrow('broken');
+  await expect(whileBusy(Promise.reject(new Error('broken')), trial)).rejects.toThrow('broken');
 });

@@ -115,7 +115,7 @@ export async function tune(
         compiled.push(compileAll(device, ahead));
       }
       const waiting = Promise.race([compiled[n]!, alarm.rings]);
-      const usable = await (first ? whileBusy(waiting, first.plan) : waiting).catch(onlyWhileAlive(device));
+      const usable = await (first ? whileBusy(waiting, first) : waiting).catch(onlyWhileAlive(device));
       if (!usable) break;
       if (usable[0] !== question.candidates[0] || usable.length < 2) continue;
       first ??= await firstTrial(bench, question).catch(onlyWhileAlive(device));
@@ -182,7 +182,7 @@ async function fastest(
     }
     const most = mostInARow(setting);
     const agreeing = trials.filter(({ agrees }) => agrees);
-    if (agreeing[0]) await warmUp(agreeing[0].plan, isUp);
+    if (agreeing[0]) await warmUp(agreeing[0].plan, most, isUp);
     for (let round = 0; round < ROUNDS; round++) {
       // To and fro: a clock that still rises, or falls, favours none.
       for (const { name, plan, times } of round % 2 === 0 ? agreeing : [...agreeing].reverse()) {

@@ -1,3 +1,4 @@
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import { Tensor } from '../tape/tensor.ts';
 import { defineCases, type SampleTable, type Values } from '../testing/op-cases.ts';
 import { columnSums, type Dense, eachChild, eachNeighbour, fromDense, toDense } from '../testing/oracles.ts';
@@ -9,6 +10,8 @@ interface Sizes {
   readonly inner: number;
   readonly middle: number;
   readonly columns: number;
+  /** Of Winograd's algorithm. */
+  readonly tile?: Tile;
 }
 
 const list = (n: number) => Array.from({ length: n }, (_, i) => i);
@@ -17,7 +20,15 @@ const all = (grid: readonly [number, number, number], batch = 1): SampleTable =>
   visible: list(batch).map(() => list(grid[0] * grid[1] * grid[2])),
 });
 
-function sample(name: string, table: SampleTable, edge: number, inner: number, middle: number, columns: number) {
+function sample(
+  name: string,
+  table: SampleTable,
+  edge: number,
+  inner: number,
+  middle: number,
+  columns: number,
+  tile?: Tile,
+) {
   const bricks = table.visible.flat().length;
   const inputs = {
     x: { shape: [bricks, edge ** 3, inner] },
@@ -26,7 +37,7 @@ function sample(name: string, table: SampleTable, edge: number, inner: number, m
     weight: { shape: [27, middle, columns] },
     bias: { shape: [columns] },
   };
-  return { name, inputs, table, attributes: { edge, inner, middle, columns } };
+  return { name, inputs, table, attributes: { edge, inner, middle, columns, tile } };
 }
 
 /** The transposed convolution's result in a dense volume. */
@@ -74,9 +85,12 @@ export const upConv3Cases = defineCases<Sizes>({
     sample('edge 8 to 16, 4 to 4 to 2', all([1, 1, 2]), 8, 4, 4, 2),
     sample('one brick, one channel', all([1, 1, 1]), 2, 1, 1, 1),
     sample('wide: 20 to 24 to 28', all([1, 2, 2]), 2, 20, 24, 28),
+    sample('batch 2, edge 4 to 8, by tiles', all([1, 2, 1], 2), 4, 5, 4, 3, [2, 4, 4]),
+    sample('edge 8 to 16, by tiles, wide', all([1, 1, 2]), 8, 8, 4, 12, [2, 4, 4]),
+    sample('a grid of 2 · 2 · 3, by tiles, one channel', all([2, 2, 3]), 4, 1, 1, 1, [2, 4, 4]),
   ],
-  record: (tape, { x, upWeight, upBias, weight, bias }, _, table) =>
-    upConv3(tape, { x: x!, upWeight: upWeight!, upBias: upBias!, weight: weight!, bias: bias! }, table),
+  record: (tape, { x, upWeight, upBias, weight, bias }, { tile }, table) =>
+    upConv3(tape, { x: x!, upWeight: upWeight!, upBias: upBias!, weight: weight!, bias: bias! }, { table, tile }),
   forward: (inputs, sizes, { table }) => ({ y: forward(inputs, sizes, table!) }),
 
   backward(values, sizes, dy, { table }) {
@@ -111,17 +125,22 @@ export const upConv3Cases = defineCases<Sizes>({
   wrong: [
     {
       name: 'middle channels that differ',
-      record: (tape, table) => upConv3(tape, { ...wrong(table.bricks), weight: tensor([27, 6, 5]) }, table),
+      record: (tape, table) => upConv3(tape, { ...wrong(table.bricks), weight: tensor([27, 6, 5]) }, { table }),
       message: /upConv3: argument "weight": got \[27, 6, 5\], need \[27, 4, 5\]/,
     },
     {
+      name: 'tiles larger than bricks',
+      record: (tape, table) => upConv3(tape, wrong(table.bricks), { table, tile: [2, 4, 4] }),
+      message: /upConv3: argument "x": got bricks of edge 2, need tiles of 2 × 4 × 4 voxels in them/,
+    },
+    {
       name: 'another number of bricks than the table',
-      record: (tape, table) => upConv3(tape, wrong(table.bricks + 1), table),
+      record: (tape, table) => upConv3(tape, wrong(table.bricks + 1), { table }),
       message: /need 12 bricks, as its table has/,
     },
     {
       name: 'a sparse table',
-      record: (tape, table) => upConv3(tape, wrong(8), { ...table, perSample: 4, bricks: 8 }),
+      record: (tape, table) => upConv3(tape, wrong(8), { table: { ...table, perSample: 4, bricks: 8 } }),
       message: /upConv3: got a table of 4 bricks, need the table of all 6/,
     },
   ],

@@ -27,7 +27,7 @@ async function results(edge: number, composed: boolean): Promise<Map<string, Flo
   const up = { weight: variables.parameter('W1', [inner, 8, middle]), bias: variables.parameter('b1', [middle]) };
   const conv = { weight: variables.parameter('W2', [27, middle, columns]), bias: variables.parameter('b2', [columns]) };
   const y = composed
-    ? upConv3(tape, { x, upWeight: up.weight, upBias: up.bias, ...conv }, table)
+    ? upConv3(tape, { x, upWeight: up.weight, upBias: up.bias, ...conv }, { table })
     : conv3(tape, { x: transposedConv2(tape, { x, ...up }, undefined), ...conv }, table);
   const dy = tape.input('dy', y.shape);
   const outputs = new Map<string, Tensor>([['y', y]]);

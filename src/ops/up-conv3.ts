@@ -14,6 +14,7 @@
 
 import { weightGradientFinishKernel } from '../../shaders/gemm/finish.wgsl.ts';
 import { type CubeMatrix, type Matrix, transposed } from '../../shaders/lib/cube.ts';
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import { placeSumsKernel } from '../../shaders/up-conv3.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, need, needRank, needShape, type Recorder, readsAhead } from '../tape/op.ts';
@@ -21,6 +22,7 @@ import type { Shape, Tensor } from '../tape/tensor.ts';
 import { type CubeLayout, transform } from './cube-transform.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
+import { recordWinogradUp, recordWinogradUpGradients } from './winograd-up-conv3.ts';
 
 export type UpConv3Inputs = {
   /** [bricks, edge³, K] */
@@ -45,11 +47,23 @@ const OWN = cube('own', [[0, 1, 1, 0]]);
 /** Points of the transforms, and places of the composed kernel. */
 const POINTS = 64;
 
+/** From row K of the composed kernel what a crop full of ones would add, by border class: its first, inner and last voxels on an axis. */
+const CONSTANT = cube('constant', [[0, 1, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0]]); // biome-ignore format: a matrix
+
+export interface UpConv3Attributes {
+  /** Of all bricks. */
+  readonly table: BrickTable;
+  /** Of Winograd's algorithm, where the map is computed by it (`winograd-up-conv3.ts`); it divides a coarse brick. */
+  readonly tile?: Tile;
+}
+
 export const upConv3 = defineOp({
   name: 'upConv3',
 
-  infer({ x, upWeight, upBias, weight, bias }: UpConv3Inputs, table: BrickTable) {
+  infer({ x, upWeight, upBias, weight, bias }: UpConv3Inputs, { table, tile }: UpConv3Attributes) {
     const edge = edgeOn('upConv3', 'x', x, table);
+    const fits = !tile || tile.every((voxels) => voxels <= edge);
+    need(fits, 'upConv3: argument "x"', `bricks of edge ${edge}`, `tiles of ${tile?.join(' × ')} voxels in them`);
     needRank('upConv3', 'upWeight', upWeight, 3, '[input channels, 8, middle channels]');
     needRank('upConv3', 'weight', weight, 3, '[27, middle channels, output channels]');
     const [middle, columns] = [upWeight.shape[2]!, weight.shape[2]!];
@@ -63,7 +77,7 @@ export const upConv3 = defineOp({
     return [x.shape[0]!, (2 * edge) ** 3, columns];
   },
 
-  forward(recorder, { x, upWeight, upBias, weight, bias }, table, y) {
+  forward(recorder, { x, upWeight, upBias, weight, bias }, { table, tile }, y) {
     const { inner, middle, columns } = sizes(upWeight, weight);
     const ups = recorder.tensor('ups', [POINTS, inner + 1, middle]);
     transform(recorder, UP, upWeight, ups, upLayout(middle), { tensor: upBias, point: 0 });
@@ -71,7 +85,7 @@ export const upConv3 = defineOp({
     transform(recorder, TAPS, weight, taps, { point: middle * columns, row: columns });
     const product = recorder.tensor('product', [POINTS, inner + 1, columns]);
     recordProduct(recorder, {
-      addressing: 'batches',
+      addressing: 'batches64',
       a: ups,
       weight: taps,
       layout: { strideTap: middle * columns, strideInner: columns, strideColumn: 1 },
@@ -82,6 +96,14 @@ export const upConv3 = defineOp({
     });
     const composed = recorder.tensor('composed', [POINTS, inner + 1, columns]);
     transform(recorder, PRODUCT, product, composed, { point: (inner + 1) * columns, row: columns });
+    const { neighbours } = table;
+    if (tile) {
+      const constant = recorder.tensor('constant', [27, columns]);
+      const last = { base: inner * columns, point: (inner + 1) * columns, row: columns };
+      transform(recorder, CONSTANT, composed, constant, last);
+      recordWinogradUp(recorder, { composed, tile, neighbours, x, bias, constant, y });
+      return { ups, taps, composed };
+    }
     recordProduct(recorder, {
       addressing: 'corners',
       a: x,
@@ -89,7 +111,7 @@ export const upConv3 = defineOp({
       layout: { strideTap: (inner + 1) * columns, strideInner: columns, strideColumn: 1 },
       constant: true,
       bias,
-      neighbours: table.neighbours,
+      neighbours,
       rows: x.rows,
       inner,
       columns,
@@ -99,32 +121,17 @@ export const upConv3 = defineOp({
     return { ups, taps, composed };
   },
 
-  backward(recorder, { inputs, attributes: table, saved: { ups, taps, composed }, dy, needs }) {
+  backward(recorder, { inputs, attributes: { table, tile }, saved: { ups, taps, composed }, dy, needs }) {
     const { x, upWeight, upBias, weight, bias } = inputs;
     const { inner, middle, columns } = sizes(upWeight, weight);
-    const edge = edgeOn('upConv3', 'x', x, table);
-    const { neighbours } = table;
-    // Both gather dy around each coarse voxel. The composed kernel's rows are inner + 1 channels.
-    const around = {
-      addressing: 'windows',
-      a: dy,
-      neighbours,
-      rows: x.rows,
-      inner: columns,
-      columns: inner,
-      edge,
-    } as const;
-    let dx: Tensor | undefined;
-    if (needs('x')) {
-      dx = recorder.like('dx', x);
-      const transposed = { strideTap: (inner + 1) * columns, strideInner: 1, strideColumn: columns };
-      recordProduct(recorder, { ...around, weight: composed, layout: transposed, y: dx });
-    }
-    if (!(needs('upWeight') || needs('upBias') || needs('weight') || needs('bias'))) return { x: dx };
-
-    const dComposed = recorder.tensor('dComposed', [POINTS, columns, inner]);
-    const layout = { strideTap: columns * inner, strideInner: inner, strideColumn: 1 };
-    recordWeightGradient(recorder, { ...around, d: x, dWeight: dComposed, layout });
+    const ofWeights = needs('upWeight') || needs('upBias') || needs('weight') || needs('bias');
+    const dx = needs('x') ? recorder.like('dx', x) : undefined;
+    const dComposed = ofWeights ? recorder.tensor('dComposed', [POINTS, columns, inner]) : undefined;
+    if (tile) {
+      const { neighbours } = table;
+      recordWinogradUpGradients(recorder, { composed, tile, neighbours, x, dy, dx, dComposed });
+    } else recordGradients(recorder, table, { composed, x, dy, dx, dComposed });
+    if (!dComposed) return { x: dx };
     const dConstant = recordPlaceSums(recorder, dy, table);
 
     // Back through the composition: each step of the forward transposed.
@@ -134,7 +141,7 @@ export const upConv3 = defineOp({
     transform(recorder, transposed(PRODUCT), dComposed, dProduct, turned, lastRow);
     const dUps = recorder.tensor('dUps', ups.shape);
     recordProduct(recorder, {
-      addressing: 'batches',
+      addressing: 'batches64',
       a: dProduct,
       weight: taps,
       layout: { strideTap: middle * columns, strideInner: 1, strideColumn: columns },
@@ -145,7 +152,7 @@ export const upConv3 = defineOp({
     });
     const dTaps = recorder.tensor('dTaps', taps.shape);
     recordWeightGradient(recorder, {
-      addressing: 'batches',
+      addressing: 'batches64',
       a: ups,
       d: dProduct,
       rows: inner + 1,
@@ -166,6 +173,38 @@ export const upConv3 = defineOp({
     return { x: dx, upWeight: dUpWeight, upBias: dUpBias, weight: dWeight, bias: dBias };
   },
 });
+
+interface Gradients {
+  readonly composed: Tensor;
+  readonly x: Tensor;
+  readonly dy: Tensor;
+  readonly dx?: Tensor;
+  /** [64, N, K] */
+  readonly dComposed?: Tensor;
+}
+
+/** Records those that are asked for. Both gather dy around each coarse voxel. */
+function recordGradients(recorder: Recorder, table: BrickTable, { composed, x, dy, dx, dComposed }: Gradients): void {
+  const [inner, columns] = [x.channels, dy.channels];
+  const around = {
+    addressing: 'windows',
+    a: dy,
+    neighbours: table.neighbours,
+    rows: x.rows,
+    inner: columns,
+    columns: inner,
+    edge: edgeOn('upConv3', 'x', x, table),
+  } as const;
+  if (dx) {
+    // The composed kernel's rows are inner + 1 channels.
+    const layout = { strideTap: (inner + 1) * columns, strideInner: 1, strideColumn: columns };
+    recordProduct(recorder, { ...around, weight: composed, layout, y: dx });
+  }
+  if (dComposed) {
+    const layout = { strideTap: columns * inner, strideInner: inner, strideColumn: 1 };
+    recordWeightGradient(recorder, { ...around, d: x, dWeight: dComposed, layout });
+  }
+}
 
 /**
  * Least ratio of multiply-adds, plain to composed. Measured on lavapipe and SwiftShader (`npm run bench -- savings`), forward and backward:

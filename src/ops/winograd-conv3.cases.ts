@@ -1,6 +1,6 @@
 /** The loops, and the samples whose bricks hold a tile, are those of `conv3`. */
 
-import type { Tile } from '../../shaders/winograd.wgsl.ts';
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import { Tensor } from '../tape/tensor.ts';
 import { defineCases } from '../testing/op-cases.ts';
 import { conv3Cases } from './conv3.cases.ts';

@@ -1,7 +1,7 @@
 /** Winograd's algorithm in chunks, against the sum over taps. The op cases have all of their tiles in one. */
 
 import { expect, test } from 'vitest';
-import type { Tile } from '../../shaders/winograd.wgsl.ts';
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
 import { brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';

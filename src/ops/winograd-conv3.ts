@@ -11,31 +11,20 @@
 
 import { addKernel } from '../../shaders/elementwise.wgsl.ts';
 import { transposed } from '../../shaders/lib/cube.ts';
-import {
-  pointsOfTile,
-  type Tile,
-  transformOf,
-  winogradInputKernel,
-  winogradOutputKernel,
-  winogradSpreadKernel,
-} from '../../shaders/winograd.wgsl.ts';
+import { batchesOf } from '../../shaders/lib/rows.ts';
+import { pointsOfTile, type Tile, transformOf } from '../../shaders/lib/winograd.ts';
+import { winogradInputKernel, winogradOutputKernel, winogradSpreadKernel } from '../../shaders/winograd.wgsl.ts';
 import type { BrickTable } from '../bricks/table.ts';
-import { defineOp, need, needRank, needShape, type Recorder, type Target } from '../tape/op.ts';
+import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
 import type { Conv3Inputs } from './conv3.ts';
-import { largestBinding } from './conv3-algorithm.ts';
 import { type CubeLayout, transform } from './cube-transform.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
+import { type Chunk, chunksOf, launchOfChunk } from './winograd-chunks.ts';
 
 const NAME = 'winogradConv3';
-/**
- * Of a map's points that are held at a time: launches of a chunk wait for each other, which a large GPU notices. Half of it where maps are stored as f16,
- * which is to save memory.
- */
-const MOST_CHUNK_BYTES = { f32: 256 * 1024 * 1024, f16: 128 * 1024 * 1024 };
-
 export interface WinogradConv3Attributes {
   readonly table: BrickTable;
   /** Divides a brick. */
@@ -93,15 +82,16 @@ function recordConvolution(recorder: Recorder, attributes: WinogradConv3Attribut
   const { tile } = attributes;
   const { x, y, bias, residual } = c;
   const [inner, columns] = [x.channels, y.channels];
-  const { points, addressing, chunks } = cut(recorder.target, tile, x, Math.max(inner, columns));
+  const points = pointsOfTile(tile, 3);
+  const chunks = chunksOf(recorder.target, tile, x, points * Math.max(inner, columns));
   const weights = recorder.tensor('weightPoints', [points, inner, columns]);
-  transform(recorder, transformOf(tile, 'taps'), c.weight, weights, c.layout);
-  const output = winogradOutputKernel(tile, bias !== undefined, residual !== undefined);
+  transform(recorder, transformOf(tile, 3, 'taps'), c.weight, weights, c.layout);
+  const output = winogradOutputKernel(tile, 3, bias !== undefined, residual !== undefined);
   for (const chunk of chunks) {
     const values = recordPoints(recorder, attributes, x, chunk);
     const products = recorder.tensor('products', [points, chunk.rows, columns]);
     recordProduct(recorder, {
-      addressing,
+      addressing: batchesOf(points),
       a: values,
       weight: weights,
       layout: { strideTap: inner * columns, strideInner: columns, strideColumn: 1 },
@@ -110,7 +100,7 @@ function recordConvolution(recorder: Recorder, attributes: WinogradConv3Attribut
       columns,
       y: products,
     });
-    recorder.dispatch(output, { points: products, bias, residual, y }, launchOf(chunk, columns));
+    recorder.dispatch(output, { points: products, bias, residual, y }, launchOfChunk(chunk, columns));
   }
 }
 
@@ -124,15 +114,16 @@ function recordGradient(
 ): Tensor {
   const { tile } = attributes;
   const [inner, columns] = [x.channels, dy.channels];
-  const { points, addressing, chunks } = cut(recorder.target, tile, x, Math.max(inner, columns));
+  const points = pointsOfTile(tile, 3);
+  const chunks = chunksOf(recorder.target, tile, x, points * Math.max(inner, columns));
   let total: Tensor | undefined;
   for (const chunk of chunks) {
     const values = recordPoints(recorder, attributes, x, chunk);
     const spread = recorder.tensor('dProducts', [points, chunk.rows, columns]);
-    recorder.dispatch(winogradSpreadKernel(tile), { dy, points: spread }, launchOf(chunk, columns));
+    recorder.dispatch(winogradSpreadKernel(tile, 3), { dy, points: spread }, launchOfChunk(chunk, columns));
     const sums = recorder.tensor('dWeightPoints', [points, inner, columns]);
     recordWeightGradient(recorder, {
-      addressing,
+      addressing: batchesOf(points),
       a: values,
       d: spread,
       rows: chunk.rows,
@@ -148,39 +139,16 @@ function recordGradient(
     } else total = sums;
   }
   const dWeight = recorder.tensor('dWeight', weight.shape);
-  transform(recorder, transposed(transformOf(tile, 'taps')), total!, dWeight, { point: inner * columns, row: columns });
-  return dWeight;
-}
-
-/** Some tiles of a map. */
-interface Chunk {
-  readonly firstRow: number;
-  readonly rows: number;
-  /** Of the map's bricks. */
-  readonly edgeLog2: number;
-}
-
-/** @param channels of the wider of the maps whose points a chunk holds */
-function cut(target: Target, tile: Tile, x: Tensor, channels: number) {
-  const edgeLog2 = Math.round(Math.log2(Math.cbrt(x.shape[1]!)));
-  const points = pointsOfTile(tile);
-  const rows = x.rows / (tile[0] * tile[1] * tile[2]);
-  const most = Math.min(MOST_CHUNK_BYTES[x.storage === 'f16' ? 'f16' : 'f32'], largestBinding(target));
-  const each = Math.max(1, Math.min(rows, Math.floor(most / (4 * points * channels))));
-  const even = Math.ceil(rows / Math.ceil(rows / each));
-  const chunks = Array.from({ length: Math.ceil(rows / even) }, (_, i): Chunk => {
-    return { firstRow: i * even, rows: Math.min(even, rows - i * even), edgeLog2 };
+  transform(recorder, transposed(transformOf(tile, 3, 'taps')), total!, dWeight, {
+    point: inner * columns,
+    row: columns,
   });
-  return { points, addressing: points === 64 ? 'batches' : 'batches144', chunks } as const;
-}
-
-function launchOf(chunk: Chunk, channels: number) {
-  return perElement(chunk.rows * channels, { channels, ...chunk });
+  return dWeight;
 }
 
 function recordPoints(recorder: Recorder, { table, tile }: WinogradConv3Attributes, x: Tensor, chunk: Chunk): Tensor {
   const { neighbours } = table;
-  const points = recorder.tensor('points', [pointsOfTile(tile), chunk.rows, x.channels]);
-  recorder.dispatch(winogradInputKernel(tile), { x, neighbours, points }, launchOf(chunk, x.channels));
+  const points = recorder.tensor('points', [pointsOfTile(tile, 3), chunk.rows, x.channels]);
+  recorder.dispatch(winogradInputKernel(tile), { x, neighbours, points }, launchOfChunk(chunk, x.channels));
   return points;
 }
