@@ -5,8 +5,9 @@
 
 import { cubeInRegisters, fromOf, toOf, transposed } from './lib/cube.ts';
 import { elementwise, type Kernel, kernel } from './lib/kernel.ts';
-import { NO_ROW } from './lib/rows.ts';
 import {
+  borderClassIn,
+  bordersOfTile,
   indexIn,
   placeOfTile,
   pointsAround,
@@ -57,21 +58,12 @@ export function winogradUpInputKernel(tile: Tile): Kernel {
  */
 export function winogradUpOutputKernel(tile: Tile): Kernel {
   const matrix = transformOf(tile, TAPS, 'output');
-  // An axis' class is 0 or 2 at the crop's first or last voxel, which are the first child's and the last one's.
-  const borders = (['x', 'y', 'z'] as const).map((axis, a) => {
-    const step = [9, 3, 1][a]!;
-    const edge = tile[a]!;
-    return `let first${axis} = select(1u, 0u, p${axis} == 0u && ${axis}1 == 0u && neighbours[brick * 27u + ${13 - step}u] == ${NO_ROW});
-  let last${axis} = select(1u, 2u, p${axis} == 1u && ${axis}1 + ${edge}u == (1u << s) && neighbours[brick * 27u + ${13 + step}u] == ${NO_ROW});`;
-  });
-  const classOn = (axis: 'x' | 'y' | 'z', at: number, edge: number) =>
-    at === 0 ? `first${axis}` : at === edge - 1 ? `last${axis}` : '1u';
   const body = cubeInRegisters(matrix, {
     load: (...at) => `points[start + ${indexIn(fromOf(matrix), at)}u * stride]`,
     store: (x, y, z, sum) => {
-      const border = `${classOn('x', x, tile[0])} * 9u + ${classOn('y', y, tile[1])} * 3u + ${classOn('z', z, tile[2])}`;
       const voxel = `((2u * (x1 + ${x}u) + px) << (2u * f)) + ((2u * (y1 + ${y}u) + py) << f) + 2u * (z1 + ${z}u) + pz`;
-      return `y[((brick << (3u * f)) + ${voxel}) * u.channels + channel] = ${sum} + bias[channel] + constant[(${border}) * u.channels + channel];`;
+      const border = `(${borderClassIn(tile, [x, y, z])}) * u.channels + channel`;
+      return `y[((brick << (3u * f)) + ${voxel}) * u.channels + channel] = ${sum} + bias[channel] + constant[${border}];`;
     },
   });
   return kernel({
@@ -80,9 +72,8 @@ export function winogradUpOutputKernel(tile: Tile): Kernel {
     reads: { points: 'f32', bias: 'f32', constant: 'f32', neighbours: 'u32' },
     writes: { y: 'f32' },
     uniforms: TILE_UNIFORMS,
-    code: elementwise(`${startOf(tile)}${placeOfTile(tile)}
+    code: elementwise(`${startOf(tile)}${placeOfTile(tile)}${bordersOfTile(tile, 'neighbours', true)}
   let f = s + 1u;
-  ${borders.join('\n  ')}
   ${body}`),
   });
 }

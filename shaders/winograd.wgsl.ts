@@ -1,9 +1,12 @@
-/** Kernels around Winograd's convolution: see `src/ops/winograd-conv3.ts`, and for those of two taps `winograd-up-conv3.ts`. */
+/** Kernels around Winograd's convolution: see `src/ops/winograd.ts`, and for those of two taps `winograd-up-conv3.ts`. */
 
 import { cubeInRegisters, fromOf, toOf, transposed } from './lib/cube.ts';
 import { elementwise, type Kernel, kernel } from './lib/kernel.ts';
 import {
+  borderClassIn,
+  bordersOfTile,
   indexIn,
+  type Place,
   placeOfTile,
   pointsAround,
   type Taps,
@@ -39,21 +42,38 @@ export function winogradInputKernel(tile: Tile): Kernel {
   });
 }
 
+export interface WinogradEpilogue {
+  readonly bias?: boolean;
+  /** The bias is [27, C], a row for each border class (`lib/rows.ts`). */
+  readonly borders?: boolean;
+  readonly residual?: boolean;
+}
+
 /** y [bricks, edge³, C] of points [points, rows, C], plus `bias` [C] and `residual`, of y's shape: a read for each point, a write for each voxel. */
-export function winogradOutputKernel(tile: Tile, taps: Taps, bias: boolean, residual: boolean): Kernel {
+export function winogradOutputKernel(
+  tile: Tile,
+  taps: Taps,
+  { bias = false, borders = false, residual = false }: WinogradEpilogue = {},
+): Kernel {
   const matrix = transformOf(tile, taps, 'output');
+  const biasAt = (at: Place) => (borders ? `(${borderClassIn(tile, at)}) * u.channels + channel` : 'channel');
   const body = cubeInRegisters(matrix, {
     load: (...at) => `points[${pointAt(indexIn(fromOf(matrix), at))}]`,
     store: (x, y, z, sum) =>
-      `{ let at = ${voxelAt(x, y, z)}; y[at] = ${sum}${bias ? ' + bias[channel]' : ''}${residual ? ' + residual[at]' : ''}; }`,
+      `{ let at = ${voxelAt(x, y, z)}; y[at] = ${sum}${bias ? ` + bias[${biasAt([x, y, z])}]` : ''}${residual ? ' + residual[at]' : ''}; }`,
   });
   return kernel({
     name: 'winograd-output',
-    variant: { tile: tile.join('x'), taps, bias, residual },
-    reads: { points: 'f32', ...(bias && { bias: 'f32' as const }), ...(residual && { residual: 'f32' as const }) },
+    variant: { tile: tile.join('x'), taps, bias, borders, residual },
+    reads: {
+      points: 'f32',
+      ...(bias && { bias: 'f32' as const }),
+      ...(borders && { crop: 'u32' as const }),
+      ...(residual && { residual: 'f32' as const }),
+    },
     writes: { y: 'f32' },
     uniforms: TILE_UNIFORMS,
-    code: elementwise(`${START}${placeOfTile(tile)}
+    code: elementwise(`${START}${placeOfTile(tile)}${borders ? bordersOfTile(tile, 'crop') : ''}
   ${body}`),
   });
 }

@@ -71,12 +71,37 @@ export function placeOfTile(tile: Tile): string {
   let z1 = (row & ((1u << (s - ${c}u)) - 1u)) << ${c}u;`;
 }
 
-/** WGSL: x, y, z as an index among those of a matrix's results. */
-export function indexIn([, y, z]: readonly [number, number, number], at: readonly [number, number, number]): number {
+/** On x, y and z. */
+export type Place = readonly [number, number, number];
+
+/** A place as an index in a cube of that size. */
+export function indexIn([, y, z]: Place, at: Place): number {
   return (at[0] * y + at[1]) * z + at[2];
 }
 
 const AXES = ['x', 'y', 'z'] as const;
+
+/**
+ * WGSL: the border classes (`rows.ts`) of the tile's first and last voxels on each axis, from `crop`, the neighbours of the table of all bricks. Voxels in
+ * between are inside the crop. @param phase whether they are children, px, py and pz of two on an axis
+ */
+export function bordersOfTile(tile: Tile, crop: string, phase = false): string {
+  const steps = [9, 3, 1]; // of the axis among the 27 neighbours
+  return AXES.map((axis, a) => {
+    const isChild = (which: number) => (phase ? `p${axis} == ${which}u && ` : '');
+    const isOutside = (step: number) => `${crop}[brick * 27u + ${13 + step}u] == ${NO_ROW}`;
+    return `
+  let border${axis}0 = select(1u, 0u, ${isChild(0)}${axis}1 == 0u && ${isOutside(-steps[a]!)});
+  let border${axis}2 = select(1u, 2u, ${isChild(1)}${axis}1 + ${tile[a]}u == (1u << s) && ${isOutside(steps[a]!)});`;
+  }).join('');
+}
+
+/** WGSL: the class of a tile's voxel after `bordersOfTile`. */
+export function borderClassIn(tile: Tile, at: Place): string {
+  const on = (a: number) => (at[a] === 0 ? `border${AXES[a]}0` : at[a] === tile[a]! - 1 ? `border${AXES[a]}2` : '1u');
+  return `${on(0)} * 9u + ${on(1)} * 3u + ${on(2)}`;
+}
+
 /** WGSL for a name plus a number that may be −1. */
 const plus = (name: string, n: number) => (n === 0 ? name : n < 0 ? `(${name} - ${-n}u)` : `(${name} + ${n}u)`);
 

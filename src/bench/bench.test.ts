@@ -184,6 +184,17 @@ describe('BENCHMARKS.md', () => {
     expect(text).toContain('| kernels: a, chosen · PyTorch 2, tf32 | ms | 1 | 2 | 2 |');
   });
 
+  test('files of one host share a section, and PyTorch is compared with each of them', () => {
+    const at = (median: number, precision: string) => ({
+      ...report(rows(median)),
+      parameters: { precision, repeats: '3' },
+    });
+    const text = benchmarksMarkdown([[at(2, 'float32')], [at(1, 'mixed')], [ofTorch(4, 'tf32')]]);
+    expect(text.match(/^## .*/gm)).toEqual(['## A, Node', '## A, PyTorch 2, tf32']);
+    expect(text).toContain('| kernels: a, chosen · `precision=float32` | ms | 4 | 2 | 0.5 |');
+    expect(text).toContain('| kernels: a, chosen · `precision=mixed` | ms | 4 | 1 | 0.25 |');
+  });
+
   test('alone it is compared with nothing', () => {
     expect(benchmarksMarkdown([[ofTorch(4, 'float32')]])).not.toContain('beside PyTorch');
   });

@@ -1,7 +1,8 @@
-/** 3³ convolution over its taps, and upsampling with one as one map, against Winograd's algorithm (`ops/winograd-conv3.ts`, `winograd-up-conv3.ts`). */
+/** 3³ convolution over its taps, and after an upsampling or densify as one map with it, against Winograd's algorithm (`ops/winograd.ts`, `winograd-up-conv3.ts`). */
 
 import type { Tile } from '../../shaders/lib/winograd.ts';
 import { conv3 } from '../ops/conv3.ts';
+import { densifyConv3 } from '../ops/densify-conv3.ts';
 import { upConv3 } from '../ops/up-conv3.ts';
 import { winogradConv3 } from '../ops/winograd-conv3.ts';
 import type { SavingCase } from './saving-case.ts';
@@ -36,6 +37,18 @@ function upCase(bricks: number, edge: number, inner: number, columns: number): S
   };
 }
 
+function densifyCase(bricks: number, edge: number, inner: number, columns: number): SavingCase {
+  return {
+    name: `winograd of densify ${inner}→${columns}, ${bricks}³ bricks of ${edge}³, tiles of ${LARGE.join('×')}`,
+    bricks,
+    record({ tape, all, visible, parameter }, saving) {
+      const [x, token] = [parameter('x', [visible.bricks, edge ** 3, inner]), parameter('token', [inner])];
+      const [weight, bias] = [parameter('weight', [27, inner, columns]), parameter('bias', [columns])];
+      return densifyConv3(tape, { x, token, weight, bias }, { visible, all, tile: saving ? LARGE : undefined });
+    },
+  };
+}
+
 /** Of the `tiny` preset and, on a few bricks, of wider ones. */
 export const WINOGRAD_CASES: readonly SavingCase[] = [
   winogradCase(3, 8, 12, 12, LARGE),
@@ -48,6 +61,7 @@ export const WINOGRAD_CASES: readonly SavingCase[] = [
   upCase(3, 8, 12, 6),
   upCase(3, 4, 24, 12),
   upCase(3, 4, 96, 48),
+  densifyCase(3, 4, 32, 24),
 ];
 
 /** The decoder of the `base` preset, finest first: for real GPUs. */
@@ -62,4 +76,6 @@ export const WIDE_WINOGRAD_CASES: readonly SavingCase[] = [
   winogradCase(6, 2, 768, 384, SMALL),
   upCase(6, 8, 96, 48),
   upCase(6, 4, 192, 96),
+  densifyCase(6, 8, 128, 96),
+  densifyCase(6, 4, 256, 192),
 ];

@@ -85,8 +85,16 @@ export class Conv3 {
   }
 
   /** `apply` on the dense map of visible bricks x and a token elsewhere, without making that map. */
-  densifyAndApply(tape: Tape, x: Tensor, token: Tensor, tables: DensifyConv3Tables): Tensor {
-    return densifyConv3(tape, { x, token, weight: this.weight, bias: this.bias }, tables);
+  densifyAndApply(
+    tape: Tape,
+    x: Tensor,
+    token: Tensor,
+    tables: DensifyConv3Tables,
+    { winograd }: Conv3Options,
+  ): Tensor {
+    const { weight, bias } = this;
+    const tile = winogradTile(tape.target, convolutionShape(x, weight, 'densify'), winograd);
+    return densifyConv3(tape, { x, token, weight, bias }, { ...tables, tile });
   }
 }
 
@@ -101,7 +109,7 @@ export function applyComposed(
 ): Tensor {
   const { weight } = conv;
   const bias = cancelled ? conv.bias.constant() : conv.bias;
-  const tile = winogradTile(tape.target, convolutionShape(x, weight, true), winograd);
+  const tile = winogradTile(tape.target, convolutionShape(x, weight, 'up'), winograd);
   return upConv3(tape, { x, upWeight: up.weight, upBias: up.bias, weight, bias }, { table, tile });
 }
 

@@ -3,8 +3,14 @@ import type { Target } from '../tape/op.ts';
 import { algorithmsFor, type ConvolutionShape, keyOfConvolution, winogradTile } from './conv3-algorithm.ts';
 
 const on = (target: Target['class'], subgroupSize = 0): Target => ({ class: target, subgroupSize });
-const shape = (inner: number, columns: number, edge: number, bricks: number, up = false): ConvolutionShape => ({
-  up,
+const shape = (
+  inner: number,
+  columns: number,
+  edge: number,
+  bricks: number,
+  after?: ConvolutionShape['after'],
+): ConvolutionShape => ({
+  after,
   rows: bricks * edge ** 3,
   inner,
   columns,
@@ -39,14 +45,18 @@ describe('Winograd’s algorithm', () => {
   });
 
   test.each([
-    ['lavapipe', 'software-subgroups', 8, shape(96, 48, 4, 27, true), LARGE],
-    ['lavapipe', 'software-subgroups', 8, shape(12, 6, 8, 27, true), undefined],
-    ['SwiftShader', 'software-subgroups', 4, shape(12, 6, 8, 27, true), LARGE],
-    ['SwiftShader', 'software-subgroups', 4, shape(24, 12, 4, 27, true), undefined], // too few rows
-    ['GPUs', 'gpu', 32, shape(96, 48, 8, 216, true), LARGE],
-    ['GPUs', 'gpu', 32, shape(384, 192, 2, 216, true), undefined], // bricks smaller than the tile
-    ['GPUs', 'gpu', 32, shape(6, 6, 16, 27, true), undefined],
-  ] as const)('composed with an upsampling likewise, on %s', (_, kind, lanes, size, tile) => {
+    ['lavapipe', 'software-subgroups', 8, shape(96, 48, 4, 27, 'up'), LARGE],
+    ['lavapipe', 'software-subgroups', 8, shape(12, 6, 8, 27, 'up'), undefined],
+    ['SwiftShader', 'software-subgroups', 4, shape(96, 48, 4, 27, 'up'), LARGE],
+    ['SwiftShader', 'software-subgroups', 4, shape(12, 6, 8, 27, 'up'), undefined],
+    ['SwiftShader', 'software-subgroups', 4, shape(24, 12, 4, 27, 'up'), undefined], // too few rows
+    ['GPUs', 'gpu', 32, shape(96, 48, 8, 216, 'up'), LARGE],
+    ['GPUs', 'gpu', 32, shape(384, 192, 2, 216, 'up'), undefined], // bricks smaller than the tile
+    ['GPUs', 'gpu', 32, shape(6, 6, 16, 27, 'up'), undefined],
+    ['GPUs', 'gpu', 32, shape(128, 96, 8, 54, 'densify'), LARGE],
+    ['GPUs', 'gpu', 32, shape(384, 384, 2, 54, 'densify'), undefined], // too few rows
+    ['lavapipe', 'software-subgroups', 8, shape(128, 96, 8, 54, 'densify'), undefined],
+  ] as const)('composed with an upsampling or densify likewise, on %s', (_, kind, lanes, size, tile) => {
     expect(winogradTile(on(kind, lanes), size)).toEqual(tile);
     expect(winogradTile(on(kind, lanes), size, false)).toBeUndefined();
   });
@@ -79,7 +89,7 @@ describe('Winograd’s algorithm', () => {
     expect(names(on('gpu'), size)).toEqual(['winograd 2x2x2', 'direct']);
     const large = { ...on('gpu'), limits: { maxStorageBufferBindingSize: 2 ** 30 } };
     expect(names(large, size)).toEqual(['winograd 2x4x4', 'winograd 2x2x2', 'direct']);
-    const up = shape(384, 192, 4, 216, true); // 600 take 177 MB
+    const up = shape(384, 192, 4, 216, 'up'); // 600 take 177 MB
     expect(names(on('gpu'), up)).toEqual(['direct']);
     expect(names(large, up)).toEqual(['winograd 2x4x4', 'direct']);
   });

@@ -1,6 +1,6 @@
 /**
  * Which algorithm a 3³ convolution takes: the sum over its taps (`conv3`) or Winograd's (`winogradConv3`), with tiles of one size or another; and which
- * one does its composition with an upsampling (`upConv3`).
+ * one its composition with what comes before takes (`upConv3`, `densifyConv3`).
  */
 
 import { pointsOfTile, type Tile } from '../../shaders/lib/winograd.ts';
@@ -8,29 +8,30 @@ import type { Target } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 
 export interface ConvolutionShape {
-  /** Composed with an upsampling. */
-  readonly up: boolean;
-  /** Voxels of the map that it reads. */
+  /** What it is composed with. */
+  readonly after?: 'up' | 'densify';
+  /** Voxels of the map that it reads, without hidden ones. */
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
-  /** Of the map's bricks. */
+  /** Of that map's bricks. */
   readonly edge: number;
 }
 
-/** @param x [bricks, edge³, K] @param weight [27, K, N], or [27, M, N] with an upsampling to M channels before it */
-export function convolutionShape(x: Tensor, weight: Tensor, up = false): ConvolutionShape {
-  return { up, rows: x.rows, inner: x.channels, columns: weight.channels, edge: Math.round(Math.cbrt(x.shape[1]!)) };
+/** @param x [bricks, edge³, K] @param weight [27, K, N], or after an upsampling to M channels [27, M, N] */
+export function convolutionShape(x: Tensor, weight: Tensor, after?: ConvolutionShape['after']): ConvolutionShape {
+  const edge = Math.round(Math.cbrt(x.shape[1]!));
+  return { after, rows: x.rows, inner: x.channels, columns: weight.channels, edge };
 }
 
 /** Multiply-adds of the sum over its taps. */
-export function productsOf({ up, rows, inner, columns }: ConvolutionShape): number {
-  return (up ? 64 : 27) * rows * inner * columns;
+export function productsOf({ after, rows, inner, columns }: ConvolutionShape): number {
+  return (after === 'up' ? 64 : 27) * rows * inner * columns;
 }
 
 /** Names a convolution in a tuning. */
-export function keyOfConvolution({ up, rows, inner, columns, edge }: ConvolutionShape): string {
-  return `${up ? 'up-' : ''}convolution rows=${rows} inner=${inner} columns=${columns} edge=${edge}`;
+export function keyOfConvolution({ after, rows, inner, columns, edge }: ConvolutionShape): string {
+  return `convolution${after ? ` after=${after}` : ''} rows=${rows} inner=${inner} columns=${columns} edge=${edge}`;
 }
 
 export interface Algorithm {
@@ -47,8 +48,8 @@ const WINOGRAD = [winograd(2, 4, 4), winograd(2, 2, 2)] as const;
 const UP = [winograd(2, 4, 4)] as const;
 
 /** Matrices that the weight becomes. */
-function pointsOf({ up }: ConvolutionShape, tile: Tile): number {
-  return up ? 8 * pointsOfTile(tile, 2) : pointsOfTile(tile, 3);
+function pointsOf({ after }: ConvolutionShape, tile: Tile): number {
+  return after === 'up' ? 8 * pointsOfTile(tile, 2) : pointsOfTile(tile, 3);
 }
 
 /** Bytes that a binding may have. */
@@ -60,7 +61,7 @@ export function largestBinding({ limits }: Target): number {
 export function algorithmsFor(target: Target, shape: ConvolutionShape): readonly Algorithm[] {
   // Tiles do not cross a brick's face, and the points of the weight must fit a binding.
   const most = largestBinding(target) / (4 * shape.inner * shape.columns);
-  const fitting = (shape.up ? UP : WINOGRAD).filter(
+  const fitting = (shape.after === 'up' ? UP : WINOGRAD).filter(
     ({ tile }) => Math.max(...tile!) <= shape.edge && pointsOf(shape, tile!) <= most,
   );
   const all = [...fitting, DIRECT];
@@ -83,20 +84,19 @@ export function winogradTile(target: Target, shape: ConvolutionShape, forced?: b
  */
 function pays(target: Target, shape: ConvolutionShape, tile: Tile): boolean {
   const { rows, inner, columns } = shape;
-  const cost = shape.up ? upCostsOn(target) : costsOn(target, tile);
+  const cost = costsOn(target, shape, tile);
   return cost !== undefined && (cost.maps * (inner + columns)) / (inner * columns) + cost.weights / rows <= 1;
 }
 
-function costsOn({ class: kind, subgroupSize }: Target, tile: Tile) {
+function costsOn({ class: kind, subgroupSize }: Target, { after }: ConvolutionShape, tile: Tile) {
   const isLarge = pointsOfTile(tile, 3) > 64;
-  if (kind === 'gpu') return isLarge ? { maps: 10, weights: 400 } : { maps: 20, weights: 400 };
-  if (kind !== 'software-subgroups') return undefined;
+  if (kind === 'gpu') {
+    if (after === 'up') return { maps: 20, weights: 1000 };
+    return isLarge ? { maps: 10, weights: 400 } : { maps: 20, weights: 400 };
+  }
+  // What is hidden costs the sum over taps little there.
+  if (kind !== 'software-subgroups' || after === 'densify') return undefined;
   if (subgroupSize >= 8) return isLarge ? { maps: 13, weights: 800 } : { maps: 32, weights: 250 };
+  if (after === 'up') return { maps: 4.5, weights: 800 };
   return isLarge ? { maps: 4.5, weights: 500 } : { maps: 16, weights: 170 };
-}
-
-function upCostsOn({ class: kind, subgroupSize }: Target) {
-  if (kind === 'gpu') return { maps: 20, weights: 1000 };
-  if (kind !== 'software-subgroups') return undefined;
-  return subgroupSize >= 8 ? { maps: 13, weights: 800 } : { maps: 3.5, weights: 1000 };
 }

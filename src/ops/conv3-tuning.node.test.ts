@@ -41,7 +41,8 @@ function tapeOf(precision: Precision = 'float32', edge = 4, bricks = 2, goesBack
   return tape;
 }
 
-const shapeOf = (inner: number) => ({ up: false, rows: 512, inner, columns: 12, edge: 4 });
+const shapeOf = (inner: number) => ({ rows: 512, inner, columns: 12, edge: 4 });
+const DENSIFIED = { after: 'densify', rows: 16, inner: 8, columns: 12, edge: 2 } as const;
 const clock = (times: Record<string, number>): Stopwatch & { readonly asked: string[] } => {
   const asked: string[] = [];
   return { asked, now: () => 0, time: async (_, name) => times[asked[asked.push(name) - 1]!]! };
@@ -50,7 +51,9 @@ const clock = (times: Record<string, number>): Stopwatch & { readonly asked: str
 describe('the tuner is asked for the algorithm', () => {
   test('of each distinct convolution that has a choice, the one with most work first', () => {
     const questions = convolutionQuestions(gpu, [tapeOf()]);
-    expect(questions.map(({ key }) => key)).toEqual([12, 4].map((inner) => keyOfConvolution(shapeOf(inner))));
+    expect(questions.map(({ key }) => key)).toEqual(
+      [12, 4].map((inner) => keyOfConvolution(shapeOf(inner))).concat(keyOfConvolution(DENSIFIED)),
+    );
     const [question] = questions;
     expect(question!.candidates.map(({ name }) => name)).toEqual(['direct', 'winograd 2x4x4', 'winograd 2x2x2']);
     const transforms = question!.candidates.map(
@@ -93,6 +96,18 @@ describe('the tuner is asked for the algorithm', () => {
     scratch.destroy();
   });
 
+  test('composed with densify, too', async () => {
+    const device = likeGpu(await testDevice());
+    const question = convolutionQuestions(device.report, [tapeOf()]).at(-1)!;
+    const watch = clock({ direct: 3, 'winograd 2x2x2': 1 });
+    const tuning = await tune(device, [question], { stopwatch: watch, ...PATIENT });
+    expect(watch.asked).toHaveLength(7); // they agree
+    expect(winogradTile({ ...gpu, tuning }, DENSIFIED)).toEqual([2, 2, 2]);
+    // A quarter of the bricks is there.
+    const { flops } = question.trial(Number.POSITIVE_INFINITY)!;
+    expect(flops).toBe(3 * 2 * 27 * 8 * 12 * 16);
+  });
+
   test('composed with an upsampling, too', async () => {
     const device = likeGpu(await testDevice());
     const tape = new Tape(gpu);
@@ -105,13 +120,13 @@ describe('the tuner is asked for the algorithm', () => {
     tape.backward(sum(tape, { x: upConv3(tape, { x, ...up, ...conv }, { table }) }, {}));
     const [question, ...others] = convolutionQuestions(device.report, [tape]);
     expect(others).toEqual([]);
-    const shape = { up: true, rows: 128, inner: 8, columns: 4, edge: 4 };
+    const shape = { after: 'up', rows: 128, inner: 8, columns: 4, edge: 4 } as const;
     expect(question!.key).toBe(keyOfConvolution(shape));
     const watch = clock({ direct: 3, 'winograd 2x4x4': 1 });
     const tuning = await tune(device, [question!], { stopwatch: watch, ...PATIENT });
     expect(watch.asked).toHaveLength(7); // they agree
     expect(winogradTile({ ...gpu, tuning }, shape)).toEqual([2, 4, 4]);
-    expect(winogradTile({ ...gpu, tuning }, { ...shape, up: false })).toBeUndefined();
+    expect(winogradTile({ ...gpu, tuning }, { ...shape, after: undefined })).toBeUndefined();
   });
 
   test('keeps the direct one where the other is not clearly faster', async () => {

@@ -1,3 +1,4 @@
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import { Tensor } from '../tape/tensor.ts';
 import { defineCases, type SampleTable, type Values } from '../testing/op-cases.ts';
 import { columnSums, type Dense, eachNeighbour, fromDense, toDense } from '../testing/oracles.ts';
@@ -7,6 +8,8 @@ interface Sizes {
   readonly edge: number;
   readonly inner: number;
   readonly columns: number;
+  /** Of Winograd's algorithm. */
+  readonly tile?: Tile;
 }
 
 const SPARSE: SampleTable = {
@@ -18,7 +21,7 @@ const SPARSE: SampleTable = {
   ],
 };
 
-function sample(name: string, table: SampleTable, edge: number, inner: number, columns: number) {
+function sample(name: string, table: SampleTable, edge: number, inner: number, columns: number, tile?: Tile) {
   const bricks = table.visible.flat().length;
   const inputs = {
     x: { shape: [bricks, edge ** 3, inner] },
@@ -26,7 +29,7 @@ function sample(name: string, table: SampleTable, edge: number, inner: number, c
     weight: { shape: [27, inner, columns] },
     bias: { shape: [columns] },
   };
-  return { name, inputs, table, attributes: { edge, inner, columns } };
+  return { name, inputs, table, attributes: { edge, inner, columns, tile } };
 }
 
 /** A table's grid with every brick of every sample, and the mask: 1 where visible. */
@@ -66,9 +69,12 @@ export const densifyConv3Cases = defineCases<Sizes>({
     sample('in the middle, no brick at the border', { grid: [3, 3, 3], visible: [[13]] }, 2, 5, 3),
     sample('nothing hidden', { grid: [2, 1, 2], visible: [[0, 1, 2, 3]] }, 2, 6, 7),
     sample('wide: 40 to 20', { grid: [2, 2, 2], visible: [[1, 6]] }, 2, 40, 20),
+    sample('batch 3, edge 2, by tiles of 2 × 2 × 2', SPARSE, 2, 3, 5, [2, 2, 2]),
+    sample('edge 4, by tiles of 2 × 4 × 4', { grid: [3, 2, 2], visible: [[0, 7, 10]] }, 4, 8, 12, [2, 4, 4]),
+    sample('edge 8, nothing hidden, by tiles', { grid: [1, 1, 2], visible: [[0, 1]] }, 8, 4, 3, [2, 4, 4]),
   ],
-  record: (tape, { x, token, weight, bias }, _, visible, all) =>
-    densifyConv3(tape, { x: x!, token: token!, weight: weight!, bias: bias! }, { visible, all }),
+  record: (tape, { x, token, weight, bias }, { tile }, visible, all) =>
+    densifyConv3(tape, { x: x!, token: token!, weight: weight!, bias: bias! }, { visible, all, tile }),
 
   forward(inputs, sizes, { table }) {
     const { weight, bias } = inputs;
@@ -114,6 +120,11 @@ export const densifyConv3Cases = defineCases<Sizes>({
       name: 'bricks of one voxel',
       record: (tape, visible, all) => densifyConv3(tape, arguments_(visible.bricks, 1), { visible, all }),
       message: /densifyConv3: argument "x": got bricks of one voxel, need bricks of edge 2, 4, 8/,
+    },
+    {
+      name: 'tiles larger than bricks',
+      record: (tape, visible, all) => densifyConv3(tape, arguments_(visible.bricks), { visible, all, tile: [2, 4, 4] }),
+      message: /densifyConv3: argument "x": got bricks of edge 2, need tiles of 2 × 4 × 4 voxels in them/,
     },
     {
       name: 'a table of some bricks for that of all',

@@ -16,12 +16,15 @@ import {
   tokenTapsKernel,
 } from '../../shaders/densify-conv3.wgsl.ts';
 import { fillKernel } from '../../shaders/elementwise.wgsl.ts';
+import { weightGradientFinishKernel } from '../../shaders/gemm/finish.wgsl.ts';
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import type { BrickTable } from '../bricks/table.ts';
-import { defineOp, need, needRank, needShape, type Recorder } from '../tape/op.ts';
+import { defineOp, need, needRank, needShape, type Recorder, readsAhead } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
+import { recordWinograd, recordWinogradGradient } from './winograd.ts';
 
 export type DensifyConv3Inputs = {
   /** [visible bricks, edge³, K], edge at least 2: a voxel is not both first and last of its crop */
@@ -40,14 +43,21 @@ export interface DensifyConv3Tables {
   readonly all: BrickTable;
 }
 
+export interface DensifyConv3Attributes extends DensifyConv3Tables {
+  /** Of Winograd's algorithm, where the products are computed by it: over all bricks forward, the visible ones backward. */
+  readonly tile?: Tile;
+}
+
 const NAME = 'densifyConv3';
 
 export const densifyConv3 = defineOp({
   name: NAME,
 
-  infer({ x, token, weight, bias }: DensifyConv3Inputs, { visible, all }: DensifyConv3Tables) {
+  infer({ x, token, weight, bias }: DensifyConv3Inputs, { visible, all, tile }: DensifyConv3Attributes) {
     const edge = edgeOn(NAME, 'x', x, visible);
     need(edge >= 2, `${NAME}: argument "x"`, 'bricks of one voxel', 'bricks of edge 2, 4, 8 …');
+    const fits = !tile || tile.every((voxels) => voxels <= edge);
+    need(fits, `${NAME}: argument "x"`, `bricks of edge ${edge}`, `tiles of ${tile?.join(' × ')} voxels in them`);
     const isAll = all.perSample === all.grid.cells && all.grid.equals(visible.grid) && all.batch === visible.batch;
     need(
       isAll,
@@ -63,7 +73,7 @@ export const densifyConv3 = defineOp({
     return [all.bricks, x.shape[1]!, columns];
   },
 
-  forward(recorder, { x, token, weight, bias }, { visible, all }, y) {
+  forward(recorder, { x, token, weight, bias }, { visible, all, tile }, y) {
     const [, inner, columns] = weight.shape as [number, number, number];
     const { slots, cells } = visible;
     const inward = recorder.tensor('inward', [all.bricks, 27], 'u32');
@@ -76,6 +86,12 @@ export const densifyConv3 = defineOp({
     recorder.dispatch(tokenTapsKernel(), { token, weight, y: taps }, perElement(taps.size, { inner, columns }));
     const constants = recorder.tensor('constants', [27, columns]);
     recorder.dispatch(borderConstantsKernel(), { taps, bias, y: constants }, perElement(constants.size, { columns }));
+    if (tile) {
+      const layout = { point: inner * columns, row: columns };
+      const borders = { bias: constants, crop: all.neighbours };
+      recordWinograd(recorder, { tile, x: shifted, neighbours: inward, weight, layout, ...borders, y });
+      return { shifted, outward };
+    }
     recordProduct(recorder, {
       addressing: 'neighbours',
       a: shifted,
@@ -94,7 +110,7 @@ export const densifyConv3 = defineOp({
     return { shifted, outward };
   },
 
-  backward(recorder, { inputs: { x, token, weight }, attributes: { visible, all }, saved, dy, needs }) {
+  backward(recorder, { inputs: { x, token, weight }, attributes: { visible, all, tile }, saved, dy, needs }) {
     const { shifted, outward } = saved;
     const [, inner, columns] = weight.shape as [number, number, number];
     const edge = edgeOn(NAME, 'x', x, visible);
@@ -107,7 +123,10 @@ export const densifyConv3 = defineOp({
     let dx: Tensor | undefined;
     if (needs('x') || (dTokenNeeded && hidesSome)) {
       dx = recorder.like('dx', x);
-      recordProduct(recorder, { ...gather, ...size, weight, layout: mirrored, y: dx });
+      if (tile) {
+        const layout = { base: mirrored.base, point: mirrored.strideTap, row: 1, column: columns };
+        recordWinograd(recorder, { tile, x: dy, neighbours: outward, weight, layout, y: dx });
+      } else recordProduct(recorder, { ...gather, ...size, weight, layout: mirrored, y: dx });
     }
     if (!(dTokenNeeded || dWeightNeeded || needs('bias'))) return { x: dx };
     const { tapSums, dBias } = recordTapSums(recorder, dy, all, columns, edge);
@@ -115,7 +134,14 @@ export const densifyConv3 = defineOp({
     if (dWeightNeeded) {
       dWeight = recorder.tensor('dWeight', weight.shape);
       const outer = { perTap: tapSums, perColumn: token };
-      recordWeightGradient(recorder, { ...gather, ...size, d: shifted, dWeight, layout: mirrored, outer });
+      if (tile) {
+        // As a convolution of dy, whose weight is mirrored and transposed; then it is turned round, and the tokens' part added.
+        const turned = recorder.tensor('dWeight', [27, columns, inner]);
+        recordWinogradGradient(recorder, { tile, x: dy, neighbours: outward, dy: shifted, dWeight: turned });
+        const launch = perElement(turned.size, { splits: 1, ...size, ...mirrored });
+        const finish = weightGradientFinishKernel(true, readsAhead(recorder.target));
+        recorder.dispatch(finish, { partials: turned, ...outer, dWeight }, launch);
+      } else recordWeightGradient(recorder, { ...gather, ...size, d: shifted, dWeight, layout: mirrored, outer });
     }
     let dToken: Tensor | undefined;
     if (dTokenNeeded) {

@@ -119,7 +119,7 @@ export function recordWinogradUpGradients(recorder: Recorder, b: Backward): void
     if (dx && weight) {
       const products = recorder.tensor('dxProducts', [points, rows, inner]);
       recordProduct(recorder, { ...sizes, weight, y: products });
-      const output = winogradOutputKernel(tile, TAPS, false, false);
+      const output = winogradOutputKernel(tile, TAPS);
       recorder.dispatch(output, { points: products, y: dx }, launchOfChunk(chunk, inner));
     }
     if (dComposed) {

@@ -137,7 +137,9 @@ export class HySparK {
       tape.scope(`densify${n}`, () => {
         const token = this.maskTokens[n]!;
         const projection = this.projections[n]!;
-        if (saves && projection instanceof Conv3) return projection.densifyAndApply(tape, x, token, tables);
+        if (saves && projection instanceof Conv3) {
+          return projection.densifyAndApply(tape, x, token, tables, { winograd });
+        }
         const dense = densify(tape, { x, token }, tables.visible);
         return projection instanceof Linear
           ? projection.apply(tape, dense)
