@@ -78,17 +78,17 @@ export function winogradOutputKernel(
   });
 }
 
-/** points [points, rows, C] that dy [bricks, edge³, C] goes back to: a read for each voxel, a write for each point. */
+/** points [points, rows, C] that results x [bricks, edge³, C] go back to: a read for each voxel, a write for each point. */
 export function winogradSpreadKernel(tile: Tile, taps: Taps): Kernel {
   const matrix = transposed(transformOf(tile, taps, 'output'));
   const body = cubeInRegisters(matrix, {
-    load: (x, y, z) => `dy[${voxelAt(x, y, z)}]`,
+    load: (x, y, z) => `x[${voxelAt(x, y, z)}]`,
     store: (x, y, z, sum) => `points[${pointAt(indexIn(toOf(matrix), [x, y, z]))}] = ${sum};`,
   });
   return kernel({
     name: 'winograd-spread',
     variant: { tile: tile.join('x'), taps },
-    reads: { dy: 'f32' },
+    reads: { x: 'f32' },
     writes: { points: 'f32' },
     uniforms: TILE_UNIFORMS,
     code: elementwise(`${START}${placeOfTile(tile)}

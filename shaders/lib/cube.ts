@@ -16,6 +16,11 @@ export function transposed({ name, axes }: CubeMatrix): CubeMatrix {
   return { name: `${name} transposed`, axes: turned as unknown as [Matrix, Matrix, Matrix] };
 }
 
+/** The matrices whose results come in reverse order. */
+export function mirrored({ name, axes }: CubeMatrix): CubeMatrix {
+  return { name: `${name} mirrored`, axes: axes.map((matrix) => matrix.toReversed()) as unknown as CubeMatrix['axes'] };
+}
+
 /** Values on each axis of a matrix's results and of its sources. */
 export const toOf = ({ axes }: CubeMatrix) => axes.map((matrix) => matrix.length) as [number, number, number];
 export const fromOf = ({ axes }: CubeMatrix) => axes.map((matrix) => matrix[0]!.length) as [number, number, number];

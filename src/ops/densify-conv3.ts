@@ -24,7 +24,7 @@ import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { edgeOn, perElement } from './shapes.ts';
-import { recordWinograd, recordWinogradGradient } from './winograd.ts';
+import { recordWinograd, recordWinogradGradients } from './winograd.ts';
 
 export type DensifyConv3Inputs = {
   /** [visible bricks, edge³, K], edge at least 2: a voxel is not both first and last of its crop */
@@ -87,9 +87,8 @@ export const densifyConv3 = defineOp({
     const constants = recorder.tensor('constants', [27, columns]);
     recorder.dispatch(borderConstantsKernel(), { taps, bias, y: constants }, perElement(constants.size, { columns }));
     if (tile) {
-      const layout = { point: inner * columns, row: columns };
       const borders = { bias: constants, crop: all.neighbours };
-      recordWinograd(recorder, { tile, x: shifted, neighbours: inward, weight, layout, ...borders, y });
+      recordWinograd(recorder, { tile, x: shifted, neighbours: inward, weight, ...borders, y });
       return { shifted, outward };
     }
     recordProduct(recorder, {
@@ -120,28 +119,26 @@ export const densifyConv3 = defineOp({
     const size = { inner: columns, columns: inner };
     const hidesSome = visible.bricks < all.bricks;
     const [dTokenNeeded, dWeightNeeded] = [needs('token'), needs('weight')];
-    let dx: Tensor | undefined;
-    if (needs('x') || (dTokenNeeded && hidesSome)) {
-      dx = recorder.like('dx', x);
-      if (tile) {
-        const layout = { base: mirrored.base, point: mirrored.strideTap, row: 1, column: columns };
-        recordWinograd(recorder, { tile, x: dy, neighbours: outward, weight, layout, y: dx });
-      } else recordProduct(recorder, { ...gather, ...size, weight, layout: mirrored, y: dx });
-    }
-    if (!(dTokenNeeded || dWeightNeeded || needs('bias'))) return { x: dx };
-    const { tapSums, dBias } = recordTapSums(recorder, dy, all, columns, edge);
-    let dWeight: Tensor | undefined;
-    if (dWeightNeeded) {
-      dWeight = recorder.tensor('dWeight', weight.shape);
-      const outer = { perTap: tapSums, perColumn: token };
-      if (tile) {
-        // As a convolution of dy, whose weight is mirrored and transposed; then it is turned round, and the tokens' part added.
-        const turned = recorder.tensor('dWeight', [27, columns, inner]);
-        recordWinogradGradient(recorder, { tile, x: dy, neighbours: outward, dy: shifted, dWeight: turned });
+    const dx = needs('x') || (dTokenNeeded && hidesSome) ? recorder.like('dx', x) : undefined;
+    const dWeight = dWeightNeeded ? recorder.tensor('dWeight', weight.shape) : undefined;
+    const needsSums = dTokenNeeded || dWeightNeeded || needs('bias');
+    const sums = needsSums ? recordTapSums(recorder, dy, all, columns, edge) : undefined;
+    const outer = sums && { perTap: sums.tapSums, perColumn: token };
+    if (tile) {
+      // The weight's gradient as it is gathered, then turned round, and the tokens' part added.
+      const turned = dWeight && recorder.tensor('dWeight', [27, columns, inner]);
+      const around = { tile, x: shifted, dy, neighbours: outward, weight };
+      if (dx || turned) recordWinogradGradients(recorder, { ...around, dx, dWeight: turned, turned: true });
+      if (turned) {
         const launch = perElement(turned.size, { splits: 1, ...size, ...mirrored });
         const finish = weightGradientFinishKernel(true, readsAhead(recorder.target));
         recorder.dispatch(finish, { partials: turned, ...outer, dWeight }, launch);
-      } else recordWeightGradient(recorder, { ...gather, ...size, d: shifted, dWeight, layout: mirrored, outer });
+      }
+    } else {
+      if (dx) recordProduct(recorder, { ...gather, ...size, weight, layout: mirrored, y: dx });
+      if (dWeight) {
+        recordWeightGradient(recorder, { ...gather, ...size, d: shifted, dWeight, layout: mirrored, outer });
+      }
     }
     let dToken: Tensor | undefined;
     if (dTokenNeeded) {
@@ -150,13 +147,13 @@ export const densifyConv3 = defineOp({
         const [seen] = recordColumnSums(recorder, PLAIN_SUM, { x: dx }, { rows: x.rows, channels: inner });
         const taps = recorder.tensor('dTokenTaps', [27, inner]);
         const launch = perElement(taps.size, { inner, columns });
-        recorder.dispatch(tokenTapsGradientKernel(), { weight, tapSums, y: taps }, launch);
+        recorder.dispatch(tokenTapsGradientKernel(), { weight, tapSums: sums!.tapSums, y: taps }, launch);
         recorder.dispatch(tokenGradientKernel(), { taps, visible: seen, dToken }, perElement(inner));
       } else {
         recorder.dispatch(fillKernel(), { y: dToken }, perElement(inner, { value: 0 })); // not the rounding of a difference
       }
     }
-    return { x: dx, token: dToken, weight: dWeight, bias: dBias };
+    return { x: dx, token: dToken, weight: dWeight, bias: sums?.dBias };
   },
 });
 

@@ -3,11 +3,10 @@
 import type { Tile } from '../../shaders/lib/winograd.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { defineOp, need, needRank, needShape } from '../tape/op.ts';
-import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
 import type { Conv3Inputs } from './conv3.ts';
 import { edgeOn } from './shapes.ts';
-import { recordWinograd, recordWinogradGradient } from './winograd.ts';
+import { recordWinograd, recordWinogradGradients } from './winograd.ts';
 
 const NAME = 'winogradConv3';
 
@@ -32,25 +31,18 @@ export const winogradConv3 = defineOp({
     return [x.shape[0]!, x.shape[1]!, columns];
   },
 
-  forward(recorder, { x, weight, bias }, { table, tile }, y) {
-    const [, inner, columns] = weight.shape as [number, number, number];
-    const layout = { point: inner * columns, row: columns };
-    recordWinograd(recorder, { tile, neighbours: table.neighbours, x, weight, layout, bias, y });
+  forward(recorder, { x, weight, bias }, { table: { neighbours }, tile }, y) {
+    recordWinograd(recorder, { tile, neighbours, x, weight, bias, y });
   },
 
   backward(recorder, { inputs: { x, weight }, attributes: { table, tile }, dy, needs, gradientSoFar }) {
-    const [, inner, columns] = weight.shape as [number, number, number];
-    const around = { tile, neighbours: table.neighbours };
-    let dx: Tensor | undefined;
-    if (needs('x')) {
-      dx = recorder.like('dx', x);
-      const layout = { base: 26 * inner * columns, point: -inner * columns, row: 1, column: columns };
-      recordWinograd(recorder, { ...around, x: dy, weight, layout, residual: gradientSoFar('x'), y: dx });
-    }
+    const dx = needs('x') ? recorder.like('dx', x) : undefined;
     const dWeight = needs('weight') ? recorder.tensor('dWeight', weight.shape) : undefined;
-    if (dWeight) recordWinogradGradient(recorder, { ...around, x, dy, dWeight });
+    const { neighbours } = table;
+    const residual = dx && gradientSoFar('x');
+    if (dx || dWeight) recordWinogradGradients(recorder, { tile, neighbours, x, dy, weight, dx, residual, dWeight });
     const dBias = needs('bias')
-      ? recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels: columns })[0]
+      ? recordColumnSums(recorder, PLAIN_SUM, { x: dy }, { rows: x.rows, channels: dy.channels })[0]
       : undefined;
     return { x: dx, weight: dWeight, bias: dBias };
   },

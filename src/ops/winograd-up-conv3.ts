@@ -6,8 +6,6 @@
  * what the tiles of x go back to they give the composed kernel's gradient.
  */
 
-import { addKernel } from '../../shaders/elementwise.wgsl.ts';
-import { batchesOf } from '../../shaders/lib/rows.ts';
 import { pointsOfTile, type Tile } from '../../shaders/lib/winograd.ts';
 import { winogradOutputKernel, winogradSpreadKernel } from '../../shaders/winograd.wgsl.ts';
 import {
@@ -19,8 +17,8 @@ import {
 } from '../../shaders/winograd-up.wgsl.ts';
 import type { Recorder } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
-import { recordProduct, recordWeightGradient } from './gemm.ts';
 import { perElement } from './shapes.ts';
+import { addPoints, recordPointsGradient, recordProducts } from './winograd.ts';
 import { chunksOf, launchOfChunk } from './winograd-chunks.ts';
 
 const PHASES = 8;
@@ -63,17 +61,7 @@ export function recordWinogradUp(recorder: Recorder, f: Forward): void {
     const values = recorder.tensor('points', [PHASES * points, chunk.rows, inner]);
     const around = { x, neighbours, points: values };
     recorder.dispatch(winogradUpInputKernel(tile), around, launchOfChunk(chunk, inner, PHASES));
-    const products = recorder.tensor('products', [PHASES * points, chunk.rows, columns]);
-    recordProduct(recorder, {
-      addressing: batchesOf(PHASES * points),
-      a: values,
-      weight,
-      layout: { strideTap: inner * columns, strideInner: columns, strideColumn: 1 },
-      rows: chunk.rows,
-      inner,
-      columns,
-      y: products,
-    });
+    const products = recordProducts(recorder, values, weight, chunk, columns);
     const output = { points: products, bias, constant, neighbours, y };
     recorder.dispatch(winogradUpOutputKernel(tile), output, launchOfChunk(chunk, columns, PHASES));
   }
@@ -94,8 +82,6 @@ export function recordWinogradUpGradients(recorder: Recorder, b: Backward): void
   const [inner, columns] = [x.channels, dy.channels];
   const points = pointsOfTile(tile, TAPS);
   const side = PHASES * columns;
-  const addressing = batchesOf(points);
-  const layout = { strideTap: side * inner, strideInner: inner, strideColumn: 1 };
   const ofPoints = { phase: columns * inner, point: side * inner, pointRow: inner };
   const weight = dx && recorder.tensor('weightPoints', [points, side, inner]);
   if (weight) {
@@ -111,27 +97,17 @@ export function recordWinogradUpGradients(recorder: Recorder, b: Backward): void
   }
   let total: Tensor | undefined;
   for (const chunk of chunksOf(recorder.target, tile, x, points * Math.max(side, inner))) {
-    const { rows } = chunk;
-    const values = recorder.tensor('dyPoints', [points, rows, side]);
+    const values = recorder.tensor('points', [points, chunk.rows, side]);
     const around = { x: dy, neighbours, points: values };
     recorder.dispatch(winogradDownInputKernel(tile), around, launchOfChunk(chunk, columns, PHASES));
-    const sizes = { addressing, a: values, rows, inner: side, columns: inner, layout } as const;
     if (dx && weight) {
-      const products = recorder.tensor('dxProducts', [points, rows, inner]);
-      recordProduct(recorder, { ...sizes, weight, y: products });
-      const output = winogradOutputKernel(tile, TAPS);
-      recorder.dispatch(output, { points: products, y: dx }, launchOfChunk(chunk, inner));
+      const products = recordProducts(recorder, values, weight, chunk, inner);
+      recorder.dispatch(winogradOutputKernel(tile, TAPS), { points: products, y: dx }, launchOfChunk(chunk, inner));
     }
     if (dComposed) {
-      const spread = recorder.tensor('xPoints', [points, rows, inner]);
-      recorder.dispatch(winogradSpreadKernel(tile, TAPS), { dy: x, points: spread }, launchOfChunk(chunk, inner));
-      const sums = recorder.tensor('dWeightPoints', [points, side, inner]);
-      recordWeightGradient(recorder, { ...sizes, d: spread, dWeight: sums });
-      if (total) {
-        const both = recorder.tensor('dWeightPoints', sums.shape);
-        recorder.dispatch(addKernel(), { a: total, b: sums, y: both }, perElement(sums.size));
-        total = both;
-      } else total = sums;
+      const spread = recorder.tensor('xPoints', [points, chunk.rows, inner]);
+      recorder.dispatch(winogradSpreadKernel(tile, TAPS), { x, points: spread }, launchOfChunk(chunk, inner));
+      total = addPoints(recorder, total, recordPointsGradient(recorder, values, spread));
     }
   }
   if (!dComposed) return;
