@@ -108,17 +108,22 @@ describe('the tuner is asked for the algorithm', () => {
     expect(flops).toBe(3 * 2 * 27 * 8 * 12 * 16);
   });
 
-  test('composed with an upsampling, too', async () => {
-    const device = likeGpu(await testDevice());
+  /** Of two bricks of edge 4. */
+  function upTape(inner: number, columns: number): Tape {
     const tape = new Tape(gpu);
     const variables = new Variables();
     const grid = new BrickGrid(2, 1, 1);
     const table = brickTable(tape, 'all', grid, 1, grid.cells);
-    const x = scale(tape, { x: tape.input('x', [grid.cells, 64, 8]) }, { factor: 1 });
-    const up = { upWeight: variables.parameter('W1', [8, 8, 12]), upBias: variables.parameter('b1', [12]) };
-    const conv = { weight: variables.parameter('W2', [27, 12, 4]), bias: variables.parameter('b2', [4]) };
+    const x = scale(tape, { x: tape.input('x', [grid.cells, 64, inner]) }, { factor: 1 });
+    const up = { upWeight: variables.parameter('W1', [inner, 8, 12]), upBias: variables.parameter('b1', [12]) };
+    const conv = { weight: variables.parameter('W2', [27, 12, columns]), bias: variables.parameter('b2', [columns]) };
     tape.backward(sum(tape, { x: upConv3(tape, { x, ...up, ...conv }, { table }) }, {}));
-    const [question, ...others] = convolutionQuestions(device.report, [tape]);
+    return tape;
+  }
+
+  test('composed with an upsampling, too', async () => {
+    const device = likeGpu(await testDevice());
+    const [question, ...others] = convolutionQuestions(device.report, [upTape(8, 4)]);
     expect(others).toEqual([]);
     const shape = { after: 'up', rows: 128, inner: 8, columns: 4, edge: 4 } as const;
     expect(question!.key).toBe(keyOfConvolution(shape));
@@ -127,6 +132,9 @@ describe('the tuner is asked for the algorithm', () => {
     expect(watch.asked).toHaveLength(7); // they agree
     expect(winogradTile({ ...gpu, tuning }, shape)).toEqual([2, 4, 4]);
     expect(winogradTile({ ...gpu, tuning }, { ...shape, after: undefined })).toBeUndefined();
+    // What its trials read: one brick's fine map, or the upsampling's weight.
+    expect(question!.bytes).toBe(4 * 64 * 8 * 4);
+    expect(convolutionQuestions(device.report, [upTape(64, 4)])[0]!.bytes).toBe(4 * 64 * 8 * 64);
   });
 
   test('keeps the direct one where the other is not clearly faster', async () => {

@@ -175,6 +175,42 @@ describe('the tuner', () => {
     },
   );
 
+  test('keeps the GPU busy while kernels are built, and leaves no plan behind', async () => {
+    const questions = few(productQuestions(gpu, [linearTape(gpu, 640), linearTape()]));
+    const [stepped, destroyed] = [new Set<Plan>(), new Set<Plan>()];
+    const { compile } = device;
+    const { time, step, destroy } = Plan.prototype;
+    let rows = 0; // of a plan, while the second question's kernels are built
+    let [built, isBuilt, seen] = [0, false, () => {}];
+    const busy = new Promise<void>((resolve) => {
+      seen = resolve;
+    });
+    const clock = stopwatch({ [FIRST]: 3, [SECOND]: 2, [THIRD]: 1 });
+    vi.spyOn(device, 'compile').mockImplementation(async (kernel) => {
+      if (++built > 3 && built <= 6) {
+        await Promise.race([busy, new Promise((done) => setTimeout(done, 5000))]);
+        isBuilt = true;
+      }
+      return compile.call(device, kernel);
+    });
+    vi.spyOn(Plan.prototype, 'time').mockImplementation(function (this: Plan, count) {
+      if (clock.asked.length === 10 && !isBuilt && ++rows === 3) seen(); // all of the first question
+      return time.call(this, count);
+    });
+    vi.spyOn(Plan.prototype, 'step').mockImplementation(function (this: Plan) {
+      stepped.add(this);
+      return step.call(this);
+    });
+    vi.spyOn(Plan.prototype, 'destroy').mockImplementation(function (this: Plan) {
+      destroyed.add(this);
+      destroy.call(this);
+    });
+    await tune(device, questions, { stopwatch: clock, ...PATIENT }).finally(() => vi.restoreAllMocks());
+    expect(rows).toBeGreaterThanOrEqual(3);
+    expect(stepped.size).toBe(7); // three candidates of each, and the first trial
+    expect(destroyed).toEqual(stepped);
+  });
+
   test('measures by itself, too', async () => {
     const tuning = await tune(device, [question], PATIENT);
     expect([FIRST, SECOND, THIRD]).toContain(tuning[question.key]);

@@ -19,6 +19,7 @@ import { linear } from './linear.ts';
 import { maxPool } from './max-pool.ts';
 import { probe } from './probe.ts';
 import { scale } from './scale.ts';
+import { winogradConv3 } from './winograd-conv3.ts';
 
 const CHANNELS = 6;
 const EDGE = 4;
@@ -32,6 +33,8 @@ const OPS: { [name: string]: Record } = {
   layerNorm: (tape, x, p) => layerNorm(tape, { x, gamma: p([CHANNELS]), beta: p([CHANNELS]) }, { epsilon: 1e-5 }),
   linear: (tape, x, p) => linear(tape, { x, weight: p([CHANNELS, 5]) }, undefined),
   maxPool: (tape, x) => maxPool(tape, { x }, undefined),
+  winogradConv3: (tape, x, p, table) =>
+    winogradConv3(tape, { x, weight: p([27, CHANNELS, 4]) }, { table, tile: [2, 4, 4] }),
 };
 
 let device: Device;
