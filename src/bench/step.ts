@@ -21,10 +21,11 @@ import { Tape } from '../tape/tape.ts';
 import { resolveConfig } from '../train/config.ts';
 import { type RunNetwork, recordRun } from '../train/network.ts';
 import type { RunConfig } from '../train/types.ts';
-import { type Chart, type Column, defineBenchmark, mustBeClose, type Table } from './benchmark.ts';
+import { type Column, defineBenchmark, mustBeClose, type Table } from './benchmark.ts';
 import { caseName, type KernelCase, readyKernel, tunedFor } from './kernel-case.ts';
 import { BATCH, MATRICES, oneOf, PRESET, REPEATS, whole } from './parameters.ts';
 import { ratios, type Spread, spread } from './statistics.ts';
+import { familiesOf, layersOf, sharesOf } from './step-tables.ts';
 
 /** A convolution that fills the adapter. */
 function convolutionFor(device: Device): KernelCase {
@@ -34,7 +35,6 @@ function convolutionFor(device: Device): KernelCase {
 
 /** Steps before the first that counts. */
 const WARM_UP = 2;
-const MOST_ROWS = 18;
 /**
  * Of the loss, and in L2 of all gradients. In float32 these are usually some 2 · 10⁻⁶ apart; but rounding puts a few values on the other side of a
  * rectifier's edge, and each such counts for a thousandth. Maps of f16 are rounded to 2⁻¹¹, and batch norms enlarge that where hidden bricks are nearly constant. The
@@ -42,7 +42,6 @@ const MOST_ROWS = 18;
  */
 const TOLERANCES = { float32: { loss: 1e-5, gradients: 2e-2 }, mixed: { loss: 1e-2, gradients: 0.2 } } as const;
 
-type Profile = Awaited<ReturnType<Plan['profile']>>;
 type Write = (plan: Plan, graph: HySparKGraph, step: number) => void;
 
 /** What another program's steps are compared by: this table, its first columns, the first row. */
@@ -157,8 +156,7 @@ export const STEP = defineBenchmark({
       const time = spread(list);
       return { name, time, share: (100 * time.median) / step.median };
     };
-    const layers = table('layers', profiled, layerOf);
-    const kernels = table('kernel families', profiled, ({ kernel }) => kernel.id.replace(/[([].*/, ''));
+    const layers = layersOf(profiled);
     return {
       tables: [
         {
@@ -182,9 +180,9 @@ export const STEP = defineBenchmark({
             { name: `${caseName(convolutionCase)}, forward`, gflops: spread(speeds).median },
           ],
         },
-        ...(profiled.length > 0 ? [layers, kernels] : []),
+        ...(profiled.length > 0 ? [layers, familiesOf(profiled)] : []),
       ],
-      charts: profiled.length > 0 ? [shares(layers)] : [],
+      charts: profiled.length > 0 ? [sharesOf(layers)] : [],
       notes: [
         `Before timing, loss (${tolerances.loss}) and all gradients (in L2; found ${difference.toExponential(1)}, allowed ${tolerances.gradients}, as rectifiers flip) were compared with the same step in float32 by plain kernels without savings.`,
         `${gigaflop(flop)} GFLOP with convolutions as sums over taps, by which the speed is counted (${gigaflop(flopOf(pass.tape))} with those that Winograd’s algorithm leaves, ${gigaflop(flopOf(reference.tape))} as the reference computes it), in ${dispatches.length} launches and ${plural(submissions, 'submission')}; ${mebibytes(bytes.peak)} planned, ${mebibytes(bytes.activations)} of it activations.`,
@@ -275,78 +273,4 @@ function relative(a: readonly Float32Array[], b: readonly Float32Array[]): numbe
 
 function percent({ median, low, high, count }: Spread): Spread {
   return { median: 100 * median, low: 100 * low, high: 100 * high, count };
-}
-
-/** `encoder/stage1/…` and `encoder/stage1.0` belong together; a launch's own kind at the end does not count. */
-function layerOf({ label, backward, kernel }: Profile[number]['dispatch']): string {
-  if (/^(adamw|squares|(scaled-)?clip|sum-gradients)/.test(kernel.id)) return 'optimiser'; // belongs to no op
-  const layer = label
-    .split('/')
-    .slice(0, 2)
-    .join('/')
-    .replace(/\/d?[a-z]\w*$/i, '');
-  return `${layer}${backward ? ' (backward)' : ''}`;
-}
-
-function table(title: string, profiled: Profile, name: (dispatch: Profile[number]['dispatch']) => string): Table {
-  const total = profiled.reduce((sum, p) => sum + p.nanoseconds, 0);
-  const groups = new Map<string, { nanoseconds: number; flop: number; launches: number }>();
-  for (const { dispatch, nanoseconds } of profiled) {
-    const group = groups.get(name(dispatch)) ?? { nanoseconds: 0, flop: 0, launches: 0 };
-    group.nanoseconds += nanoseconds;
-    group.flop += dispatch.launch.flops ?? 0;
-    group.launches++;
-    groups.set(name(dispatch), group);
-  }
-  const sorted = [...groups].sort(([, a], [, b]) => b.nanoseconds - a.nanoseconds);
-  const rest = sorted.splice(MOST_ROWS).map(([, group]) => group);
-  if (rest.length > 0) {
-    const over = (key: 'nanoseconds' | 'flop' | 'launches') => rest.reduce((total, group) => total + group[key], 0);
-    const all = { nanoseconds: over('nanoseconds'), flop: over('flop'), launches: over('launches') };
-    sorted.push([`${rest.length} others`, all]);
-  }
-  return {
-    name: title,
-    columns: [
-      { key: 'name', label: title === 'layers' ? 'layer' : 'family' },
-      { key: 'launches', label: 'launches' },
-      { key: 'time', label: 'time', unit: 'ms' },
-      { key: 'share', label: 'share', unit: '%' },
-      { key: 'gflops', label: 'speed', unit: 'GFLOP/s' },
-    ],
-    rows: sorted.map(([key, { nanoseconds, flop, launches }]) => ({
-      name: key,
-      launches,
-      time: nanoseconds / 1e6,
-      share: (100 * nanoseconds) / total,
-      gflops: flop > 0 ? flop / nanoseconds : undefined,
-    })),
-  };
-}
-
-/** Forward and backward of the layers that take most. */
-function shares({ rows }: Table): Chart {
-  const shareOf = (name: string) => (rows.find((row) => row.name === name)?.share as number | undefined) ?? 0;
-  const named = rows.filter(({ name }) => !String(name).endsWith(' others'));
-  const layers = [...new Set(named.map(({ name }) => String(name).replace(' (backward)', '')))];
-  return {
-    kind: 'bars',
-    title: 'Share of the GPU’s time by layer',
-    unit: '%',
-    stacked: true,
-    groups: layers
-      .map((name) => ({
-        name,
-        bars: [
-          { series: 'forward', value: shareOf(name) },
-          { series: 'backward', value: shareOf(`${name} (backward)`) },
-        ],
-      }))
-      .sort((a, b) => sum(b.bars) - sum(a.bars))
-      .slice(0, 16),
-  };
-}
-
-function sum(bars: readonly { readonly value: number }[]): number {
-  return bars.reduce((all, { value }) => all + value, 0);
 }
