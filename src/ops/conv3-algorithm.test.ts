@@ -53,8 +53,7 @@ describe('Winograd’s algorithm', () => {
     ['GPUs', 'gpu', 32, shape(96, 48, 8, 216, 'up'), LARGE],
     ['GPUs', 'gpu', 32, shape(384, 192, 2, 216, 'up'), undefined], // bricks smaller than the tile
     ['GPUs', 'gpu', 32, shape(6, 6, 16, 27, 'up'), undefined],
-    ['GPUs', 'gpu', 32, shape(128, 96, 8, 54, 'densify'), LARGE],
-    ['GPUs', 'gpu', 32, shape(384, 384, 2, 54, 'densify'), undefined], // too few rows
+    ['GPUs', 'gpu', 32, shape(128, 96, 8, 54, 'densify'), undefined], // until the tuner has timed it
     ['lavapipe', 'software-subgroups', 8, shape(128, 96, 8, 54, 'densify'), undefined],
   ] as const)('composed with an upsampling or densify likewise, on %s', (_, kind, lanes, size, tile) => {
     expect(winogradTile(on(kind, lanes), size)).toEqual(tile);
@@ -82,6 +81,7 @@ describe('Winograd’s algorithm', () => {
     expect(names(on('gpu'), NARROW)).toEqual(['direct', 'winograd 2x4x4', 'winograd 2x2x2']);
     expect(names(on('gpu'), shape(192, 96, 2, 216))).toEqual(['winograd 2x2x2', 'direct']);
     expect(names(on('gpu'), shape(192, 96, 1, 216))).toEqual(['direct']);
+    expect(names(on('gpu'), shape(192, 96, 8, 54, 'densify'))).toEqual(['direct', 'winograd 2x4x4', 'winograd 2x2x2']);
   });
 
   test('needs bindings that hold the points of its weight', () => {

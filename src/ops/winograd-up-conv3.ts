@@ -15,7 +15,7 @@ import {
   winogradUpTapsGradientKernel,
   winogradUpTapsKernel,
 } from '../../shaders/winograd-up.wgsl.ts';
-import type { Recorder } from '../tape/op.ts';
+import type { Launch, Recorder } from '../tape/op.ts';
 import type { Tensor } from '../tape/tensor.ts';
 import { perElement } from './shapes.ts';
 import { addPoints, recordPointsGradient, recordProducts } from './winograd.ts';
@@ -51,11 +51,12 @@ export function recordWinogradUp(recorder: Recorder, f: Forward): void {
   recorder.dispatch(
     winogradUpTapsKernel(tile, false),
     { x: composed, points: weight },
-    perElement(PHASES * inner * columns, {
-      ...{ rows: inner, columns },
-      ...{ place: (inner + 1) * columns, row: columns, column: 1 },
-      ...{ phase: points * inner * columns, point: inner * columns, pointRow: columns },
-    }),
+    launchOfTaps(
+      inner,
+      columns,
+      { place: (inner + 1) * columns, row: columns, column: 1 },
+      { phase: points * inner * columns, point: inner * columns, pointRow: columns },
+    ),
   );
   for (const chunk of chunksOf(recorder.target, tile, x, PHASES * points * Math.max(inner, columns))) {
     const values = recorder.tensor('points', [PHASES * points, chunk.rows, inner]);
@@ -88,11 +89,7 @@ export function recordWinogradUpGradients(recorder: Recorder, b: Backward): void
     recorder.dispatch(
       winogradUpTapsKernel(tile, true),
       { x: composed, points: weight },
-      perElement(PHASES * columns * inner, {
-        ...{ rows: columns, columns: inner },
-        ...{ place: (inner + 1) * columns, row: 1, column: columns },
-        ...ofPoints,
-      }),
+      launchOfTaps(columns, inner, { place: (inner + 1) * columns, row: 1, column: columns }, ofPoints),
     );
   }
   let total: Tensor | undefined;
@@ -114,10 +111,16 @@ export function recordWinogradUpGradients(recorder: Recorder, b: Backward): void
   recorder.dispatch(
     winogradUpTapsGradientKernel(tile),
     { points: total!, dx: dComposed },
-    perElement(PHASES * columns * inner, {
-      ...{ rows: columns, columns: inner },
-      ...{ place: columns * inner, row: inner, column: 1 },
-      ...ofPoints,
-    }),
+    launchOfTaps(columns, inner, { place: columns * inner, row: inner, column: 1 }, ofPoints),
   );
+}
+
+/** Between a composed kernel, by the strides of its places, and the points of each phase of it. */
+function launchOfTaps(
+  rows: number,
+  columns: number,
+  kernel: Record<'place' | 'row' | 'column', number>,
+  points: Record<'phase' | 'point' | 'pointRow', number>,
+): Launch {
+  return perElement(PHASES * rows * columns, { rows, columns, ...kernel, ...points });
 }
