@@ -33,13 +33,18 @@ describe('golden sets', () => {
   }
 });
 
-test('tiny_synth without savings', { timeout: 900_000 }, async () => {
-  const rows = await runGoldenSet(bundled, 'tiny_synth', { device: testDevice, savings: allSavings(false) });
+// After some steps a few rectifiers have flipped by rounding, whatever computes them: plain losses are up to seven tenths of what is allowed from the golden
+// ones without savings, too. So this depends on the adapter's roundings; every runtime compares savings one step long (`savings.test.ts`).
+test.each([
+  ['without savings', false],
+  ['with every saving', true],
+])('tiny_synth %s', { timeout: 900_000 }, async (_, on) => {
+  const rows = await runGoldenSet(bundled, 'tiny_synth', { device: testDevice, savings: allSavings(on) });
   expect(
     rows.filter(({ status }) => status === 'fail'),
     table(rows),
   ).toEqual([]);
-  expect(rows.filter(({ status, compared }) => status === 'pass' && compared > 0).length).toBeGreaterThan(10);
+  expect(rows.filter(({ status, compared }) => status === 'pass' && compared > 0).length).toBeGreaterThan(50);
 });
 
 test('weights of another seed are noticed', { timeout: 900_000 }, async () => {

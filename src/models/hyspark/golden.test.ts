@@ -1,4 +1,4 @@
-/** The network against golden numbers, in every runtime: the set that the project carries, and one with CT where it lies. */
+/** The network as runs compute it against golden numbers, in every runtime: the set that the project carries, and one with CT where it lies. */
 
 import { expect, test } from 'vitest';
 import { testDevice } from '../../testing/device.ts';
@@ -6,7 +6,6 @@ import { beside, bundled } from '../../testing/golden/bundled.ts';
 import type { GoldenFolder } from '../../testing/golden/manifest.ts';
 import { table } from '../../testing/golden/report.ts';
 import { runGoldenSet } from '../../testing/golden/run.ts';
-import { allSavings } from './hyspark.ts';
 
 const timeout = 900_000;
 /** Some of what a set must have compared, so that nothing passes by being left out. */
@@ -24,7 +23,7 @@ const GROUPS = [
 ];
 
 async function check(folder: GoldenFolder, set: string): Promise<void> {
-  const rows = await runGoldenSet(folder, set, { device: testDevice, savings: allSavings(true) });
+  const rows = await runGoldenSet(folder, set, { device: testDevice });
   expect(
     rows.filter(({ status }) => status === 'fail'),
     table(rows),
@@ -33,7 +32,7 @@ async function check(folder: GoldenFolder, set: string): Promise<void> {
   expect(passed).toEqual(expect.arrayContaining(GROUPS));
 }
 
-test('tiny_synth, with every saving: forward, gradients and AdamW steps within the tolerances', { timeout }, () =>
+test('tiny_synth: forward, gradients and AdamW steps within the tolerances', { timeout }, () =>
   check(bundled, 'tiny_synth'),
 );
 
