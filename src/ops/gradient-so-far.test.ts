@@ -1,9 +1,13 @@
-/** A value that is used again later: ops add the gradient of the later use in their own kernels (`gradientSoFar`). */
+/**
+ * A value that is used again later: ops add the gradient of the later use in their own kernels (`gradientSoFar`). A GPU's are left to Node and Deno, as
+ * in `ops-targets.test.ts`.
+ */
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BrickGrid } from '../bricks/grid.ts';
 import { allVisible } from '../bricks/mask.ts';
 import { type BrickTable, brickTable, brickTableData, writeBrickTable } from '../bricks/table.ts';
+import { runtimeName } from '../gpu/adapter.ts';
 import type { Device } from '../gpu/device.ts';
 import { compile } from '../tape/plan.ts';
 import { Tape } from '../tape/tape.ts';
@@ -79,8 +83,10 @@ async function gradientOf(
   }
 }
 
+const KERNELS = runtimeName() === 'browser' ? ['its own'] : ['its own', 'a GPU’s'];
+
 for (const [name, record] of Object.entries(OPS)) {
-  for (const kernels of ['its own', 'a GPU’s']) {
+  for (const kernels of KERNELS) {
     test(`${name}, by ${kernels} kernels`, async () => {
       const target = kernels === 'its own' ? device.report : { ...device.report, class: 'gpu' as const };
       const alone = await gradientOf(record, false, target);
