@@ -1,5 +1,5 @@
 /**
- * Kernels around Winograd's algorithm for the transposed convolution of kernel 4 and stride 2: see `src/ops/winograd-up-conv3.ts`. Tiles are of the coarse map.
+ * Kernels around Winograd's algorithm for the transposed convolution of kernel 4 and stride 2: see `src/ops/winograd-up.ts`. Tiles are of the coarse map.
  * Phase φ, three bits for x, y and z, is of the fine voxels 2c + φ; on each axis coarse voxel c makes it by two taps.
  */
 

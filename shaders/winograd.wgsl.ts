@@ -1,4 +1,4 @@
-/** Kernels around Winograd's convolution: see `src/ops/winograd.ts`, and for those of two taps `winograd-up-conv3.ts`. */
+/** Kernels around Winograd's convolution: see `src/ops/winograd.ts`, and for those of two taps `winograd-up.ts`. */
 
 import { cubeInRegisters, fromOf, toOf, transposed } from './lib/cube.ts';
 import { elementwise, type Kernel, kernel } from './lib/kernel.ts';

@@ -94,7 +94,7 @@ async function times(plan: Plan): Promise<Map<string, number>> {
   return found;
 }
 
-/** Of work that a GPU which was idle takes at most to reach its clock. */
+/** Generous: a GPU that was idle takes up to half a second of work to reach its clock. */
 const WARM_UP_MILLISECONDS = 1000;
 
 async function reachClock(device: Device, plan: Plan): Promise<void> {

@@ -1,4 +1,4 @@
-/** 3³ convolution over its taps, and after an upsampling or densify as one map with it, against Winograd's algorithm (`ops/winograd.ts`, `winograd-up-conv3.ts`). */
+/** 3³ convolution over its taps, and after an upsampling or densify as one map with it, against Winograd's algorithm (`ops/winograd.ts`, `winograd-up.ts`). */
 
 import type { Tile } from '../../shaders/lib/winograd.ts';
 import { conv3 } from '../ops/conv3.ts';

@@ -35,7 +35,7 @@ export const SAVINGS = defineBenchmark({
     maps: someOf(
       KINDS,
       KINDS.slice(0, 3),
-      'with commas: up-conv, upsampling and the convolution after it; densify and its projection; winograd, a 3³ convolution; winograd-wide, the same in the widths of the base preset, for real GPUs',
+      'with commas: up-conv, upsampling and the convolution after it; densify and its projection; winograd, a 3³ convolution by Winograd’s algorithm, also after either of those; winograd-wide, the same in the widths of the base preset, for real GPUs',
     ),
     kernels: oneOf(['no', 'yes'], "where the saving way's time goes, too"),
     repeats: REPEATS,

@@ -80,7 +80,8 @@ export function winogradTile(target: Target, shape: ConvolutionShape, forced?: b
 /**
  * What Winograd's transforms cost beside what it saves: those of maps shrink with channels, for each value meets them all, those of weights with
  * rows. Measured forward and backward (`npm run bench -- savings`): from a cost of 1 down it is 1.05 to 2.8 times as fast as the sum over taps on
- * SwiftShader (4 lanes) and lavapipe (8), and at 2 no faster; on an H100 2 to 4 times by the large tile and 1.2 to 2.7 times by the small one.
+ * SwiftShader (4 lanes) and lavapipe (8), and at 2 no faster; on an H100 2 to 4 times by the large tile and 1.2 to 2.7 times by the small one,
+ * after an upsampling 1.8 to 2.7 times.
  */
 function pays(target: Target, shape: ConvolutionShape, tile: Tile): boolean {
   const { rows, inner, columns } = shape;

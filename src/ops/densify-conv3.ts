@@ -23,7 +23,7 @@ import { defineOp, need, needRank, needShape, type Recorder, readsAhead } from '
 import type { Tensor } from '../tape/tensor.ts';
 import { PLAIN_SUM, recordColumnFinish, recordColumnSums } from './column-sums.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
-import { edgeOn, perElement } from './shapes.ts';
+import { edgeOn, needTiles, perElement } from './shapes.ts';
 import { recordWinograd, recordWinogradGradients } from './winograd.ts';
 
 export type DensifyConv3Inputs = {
@@ -56,8 +56,7 @@ export const densifyConv3 = defineOp({
   infer({ x, token, weight, bias }: DensifyConv3Inputs, { visible, all, tile }: DensifyConv3Attributes) {
     const edge = edgeOn(NAME, 'x', x, visible);
     need(edge >= 2, `${NAME}: argument "x"`, 'bricks of one voxel', 'bricks of edge 2, 4, 8 …');
-    const fits = !tile || tile.every((voxels) => voxels <= edge);
-    need(fits, `${NAME}: argument "x"`, `bricks of edge ${edge}`, `tiles of ${tile?.join(' × ')} voxels in them`);
+    needTiles(NAME, edge, tile);
     const isAll = all.perSample === all.grid.cells && all.grid.equals(visible.grid) && all.batch === visible.batch;
     need(
       isAll,

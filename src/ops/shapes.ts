@@ -1,9 +1,10 @@
 /** Shape arithmetic that ops share: feature maps [bricks, edge³, C] and the launches over their elements. */
 
 import { CPU_THREADS } from '../../shaders/lib/kernel.ts';
+import type { Tile } from '../../shaders/lib/winograd.ts';
 import type { BrickTable } from '../bricks/table.ts';
 import { HysparkError } from '../errors.ts';
-import { type Launch, needDType, needRank, type Target } from '../tape/op.ts';
+import { type Launch, need, needDType, needRank, type Target } from '../tape/op.ts';
 import { shapeText, type Tensor } from '../tape/tensor.ts';
 
 /** Edge of a feature map's bricks. Throws `bad-shape` unless the map is [bricks, edge³, C] with edge a power of two. */
@@ -32,6 +33,12 @@ export function edgeOn(op: string, argument: string, x: Tensor, table: BrickTabl
     });
   }
   return edge;
+}
+
+/** Throws `bad-shape` unless tiles of Winograd's algorithm, if there are any, divide the bricks of the map that is called x. */
+export function needTiles(op: string, edge: number, tile: Tile | undefined): void {
+  const fits = !tile || tile.every((voxels) => voxels <= edge);
+  need(fits, `${op}: argument "x"`, `bricks of edge ${edge}`, `tiles of ${tile?.join(' × ')} voxels in them`);
 }
 
 /** A launch over `count` elements (`elementwise`); `count` is among the uniforms. */

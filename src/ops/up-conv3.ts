@@ -21,8 +21,8 @@ import { defineOp, need, needRank, needShape, type Recorder, readsAhead } from '
 import type { Shape, Tensor } from '../tape/tensor.ts';
 import { type CubeLayout, transform } from './cube-transform.ts';
 import { recordProduct, recordWeightGradient } from './gemm.ts';
-import { edgeOn, perElement } from './shapes.ts';
-import { recordWinogradUp, recordWinogradUpGradients } from './winograd-up-conv3.ts';
+import { edgeOn, needTiles, perElement } from './shapes.ts';
+import { recordWinogradUp, recordWinogradUpGradients } from './winograd-up.ts';
 
 export type UpConv3Inputs = {
   /** [bricks, edge³, K] */
@@ -53,7 +53,7 @@ const CONSTANT = cube('constant', [[0, 1, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0]]); /
 export interface UpConv3Attributes {
   /** Of all bricks. */
   readonly table: BrickTable;
-  /** Of Winograd's algorithm, where the map is computed by it (`winograd-up-conv3.ts`); it divides a coarse brick. */
+  /** Of Winograd's algorithm, where the map is computed by it (`winograd-up.ts`); it divides a coarse brick. */
   readonly tile?: Tile;
 }
 
@@ -62,8 +62,7 @@ export const upConv3 = defineOp({
 
   infer({ x, upWeight, upBias, weight, bias }: UpConv3Inputs, { table, tile }: UpConv3Attributes) {
     const edge = edgeOn('upConv3', 'x', x, table);
-    const fits = !tile || tile.every((voxels) => voxels <= edge);
-    need(fits, 'upConv3: argument "x"', `bricks of edge ${edge}`, `tiles of ${tile?.join(' × ')} voxels in them`);
+    needTiles('upConv3', edge, tile);
     needRank('upConv3', 'upWeight', upWeight, 3, '[input channels, 8, middle channels]');
     needRank('upConv3', 'weight', weight, 3, '[27, middle channels, output channels]');
     const [middle, columns] = [upWeight.shape[2]!, weight.shape[2]!];

@@ -2,10 +2,10 @@
 
 import type { Tile } from '../../shaders/lib/winograd.ts';
 import type { BrickTable } from '../bricks/table.ts';
-import { defineOp, need, needRank, needShape } from '../tape/op.ts';
+import { defineOp, needRank, needShape } from '../tape/op.ts';
 import { PLAIN_SUM, recordColumnSums } from './column-sums.ts';
 import type { Conv3Inputs } from './conv3.ts';
-import { edgeOn } from './shapes.ts';
+import { edgeOn, needTiles } from './shapes.ts';
 import { recordWinograd, recordWinogradGradients } from './winograd.ts';
 
 const NAME = 'winogradConv3';
@@ -22,8 +22,7 @@ export const winogradConv3 = defineOp({
 
   infer({ x, weight, bias }: Conv3Inputs, { table, tile }: WinogradConv3Attributes) {
     const edge = edgeOn(NAME, 'x', x, table);
-    const fits = tile.every((voxels) => voxels <= edge);
-    need(fits, `${NAME}: argument "x"`, `bricks of edge ${edge}`, `tiles of ${tile.join(' × ')} voxels in them`);
+    needTiles(NAME, edge, tile);
     needRank(NAME, 'weight', weight, 3, '[27, input channels, output channels]');
     const columns = weight.shape[2]!;
     needShape(NAME, 'weight', weight, [27, x.channels, columns]);
